@@ -1,0 +1,27 @@
+import { type DestinationStream, type Logger, pino } from 'pino'
+
+export type { Logger } from 'pino'
+
+/** Paths whose values never reach a log line, whoever logs them. */
+const REDACTED = ['token', 'password', 'key', 'secret', 'authorization', 'cookie'].flatMap((name) => [
+  name,
+  `*.${name}`,
+  `headers.${name}`,
+])
+
+export interface LogOptions {
+  readonly level: 'silent' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
+  /** Where the lines go; standard error by default, so that standard output stays for results. */
+  readonly destination?: DestinationStream
+}
+
+/**
+ * One JSON object a line. The message is constant and the values are fields; control characters are escaped by
+ * JSON. No worker transports: they fail in single executables.
+ */
+export function createLog(options: LogOptions): Logger {
+  return pino(
+    { level: options.level, base: null, redact: { paths: REDACTED, censor: '[redacted]' } },
+    options.destination ?? pino.destination({ fd: 2, sync: true }),
+  )
+}
