@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict'
+import { type Cidr, parseCidr } from '../../../shared/policy/cidr.ts'
+import type { Rule } from '../../../shared/policy/rule.ts'
+
+type RuleParts = Partial<Omit<Rule, 'cidrs'>> & { readonly cidrs?: readonly string[] }
+
+/** A rule for db.corp.example:5432 without any word, changed by `parts`. */
+export function rule(parts: RuleParts = {}): Rule {
+  return {
+    resource: 'db',
+    protocol: 'tcp',
+    host: { kind: 'name', text: 'db.corp.example' },
+    port: 5432,
+    allowLoopback: false,
+    allowLinkLocal: false,
+    allowMetadata: false,
+    detail: false,
+    ...parts,
+    cidrs: (parts.cidrs ?? []).map(cidr),
+  }
+}
+
+function cidr(text: string): Cidr {
+  const result = parseCidr(text)
+  assert.ok(result.ok, text)
+  return result.value
+}
