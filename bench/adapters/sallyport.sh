@@ -61,7 +61,8 @@ run_connector() {
 enrol() {
   local dir="$1" count="$2" relay="$3"
   ((count > 0)) || return 0
-  sallyport relay up --data "$dir/relay" --listen "$relay" >"$dir/enrol-relay.log" 2>&1 &
+  # Not by the function: a subshell would stand between, and take the signal for itself.
+  "$node" "$root/bin/sallyport.js" relay up --data "$dir/relay" --listen "$relay" >"$dir/enrol-relay.log" 2>&1 &
   enrol_relay=$!
   trap 'kill "$enrol_relay" && wait "$enrol_relay" || true' EXIT
   seq "$count" | xargs -P 2 -I{} "${BASH_SOURCE[0]}" join "$dir" "a{}" "a{}"
