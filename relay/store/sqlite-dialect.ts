@@ -1,0 +1,54 @@
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import { type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
+import { TunnelError } from '../../shared/errors.ts'
+
+/** Kysely writes a few dozen different statements; the limit is there in case one day it writes them without end. */
+const STATEMENTS_MAX = 200
+
+/** SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE (sqlite.org/rescode.html). */
+const TAKEN: ReadonlySet<unknown> = new Set([1555, 2067])
+
+/**
+ * Lets kysely, which knows another driver, speak to node:sqlite. It takes over the database and closes it.
+ *
+ * Every statement goes through here, so this is also where failures get their code: CONFLICT where a unique value is
+ * taken, STORE for all else.
+ */
+export function sqliteDialect(db: DatabaseSync): SqliteDialect {
+  const statements = new Map<string, SqliteStatement>()
+  const database: SqliteDatabase = {
+    close: () => db.close(),
+    prepare: (sql) => {
+      const known = statements.get(sql)
+      if (known !== undefined) return known
+      if (statements.size >= STATEMENTS_MAX) statements.clear()
+      // A transaction that reads first and writes later may fail half-way where another process wrote meanwhile;
+      // with the write lock from the start it waits instead.
+      const statement = adapt(guarded(() => db.prepare(sql === 'begin' ? 'begin immediate' : sql)))
+      statements.set(sql, statement)
+      return statement
+    },
+  }
+  return new SqliteDialect({ database })
+}
+
+function adapt(statement: StatementSync): SqliteStatement {
+  const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[]
+  return {
+    reader: statement.columns().length > 0,
+    all: (parameters) => guarded(() => statement.all(...values(parameters))),
+    run: (parameters) => guarded(() => statement.run(...values(parameters))),
+    iterate: (parameters) => guarded(() => statement.iterate(...values(parameters))),
+  }
+}
+
+function guarded<T>(action: () => T): T {
+  try {
+    return action()
+  } catch (err) {
+    const { errcode, message } = err as Error & { errcode?: number }
+    throw TAKEN.has(errcode)
+      ? new TunnelError('CONFLICT', '', { cause: err })
+      : new TunnelError('STORE', message, { cause: err })
+  }
+}

@@ -1,0 +1,98 @@
+import { constants } from 'node:fs'
+import { open, rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.ts'
+
+/** How long a statement waits for another process that holds the file, in milliseconds. */
+const BUSY_TIMEOUT_MS = 5_000
+
+const NEXT = 'stop the relay, restore relay.db from a backup, start it again'
+
+/**
+ * Opens the database file, or makes it where there is none. A file that exists is never replaced: an empty or broken
+ * one is refused, because a relay that went on with an empty store would forget every revocation.
+ *
+ * @throws {TunnelError} STORE where the file is empty, damaged, not ours or of a later version; PERMISSIONS where
+ * others can read it
+ */
+export async function openDatabase(path: string): Promise<DatabaseSync> {
+  try {
+    if (!(await exists(path))) await createDatabase(path)
+    return openExisting(path)
+  } catch (err) {
+    if (isTunnelError(err)) throw err
+    throw new TunnelError('STORE', `${path}: ${(err as Error).message}`, { cause: err, next: NEXT })
+  }
+}
+
+/** True where there is something at `path`. @throws {TunnelError} PERMISSIONS where others can read it */
+async function exists(path: string): Promise<boolean> {
+  const stats = await stat(path).catch((err: NodeJS.ErrnoException) => {
+    if (err.code === 'ENOENT') return undefined
+    throw err
+  })
+  if (stats === undefined) return false
+  if (!stats.isFile() || stats.size === 0) {
+    throw new TunnelError('STORE', `${path} exists but is empty or no file.`, { next: NEXT })
+  }
+  if (process.platform !== 'win32' && (stats.mode & 0o077) !== 0) {
+    throw new TunnelError('PERMISSIONS', `${path} is open to others`)
+  }
+  return true
+}
+
+/** Makes the schema under another name first: a crash leaves no half-made file under the real one. */
+async function createDatabase(path: string): Promise<void> {
+  const temporary = `${path}.new`
+  await rm(temporary, { force: true })
+  // SQLite gives its -wal and -shm files the mode of the database, so setting it here covers all three.
+  await (await open(temporary, 'wx', 0o600)).close()
+  const db = new DatabaseSync(temporary)
+  try {
+    db.exec('PRAGMA synchronous = FULL')
+    migrate(db, 0)
+  } finally {
+    db.close()
+  }
+  await rename(temporary, path)
+  if (process.platform === 'win32') return
+  await using directory = await open(dirname(path), constants.O_RDONLY)
+  await directory.sync()
+}
+
+function openExisting(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: BUSY_TIMEOUT_MS })
+  try {
+    const version = checkFile(db, path)
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF')
+    migrate(db, version)
+    return db
+  } catch (err) {
+    db.close()
+    throw err
+  }
+}
+
+/** @returns the version of the schema in the file */
+function checkFile(db: DatabaseSync, path: string): number {
+  if (pragma(db, 'application_id') !== APPLICATION_ID) {
+    throw new TunnelError('STORE', `${path} is not a store of Sallyport.`, { next: NEXT })
+  }
+  const version = Number(pragma(db, 'user_version'))
+  if (version > SCHEMA_VERSION) {
+    throw new TunnelError('STORE', `${path} was written by a later version (schema ${version}).`, {
+      next: 'start the version of Sallyport that wrote it, or restore relay.db from a backup',
+    })
+  }
+  const verdict = pragma(db, 'quick_check')
+  if (version < 1 || verdict !== 'ok') {
+    throw new TunnelError('STORE', `${path} is damaged: ${String(verdict).slice(0, 200)}`, { next: NEXT })
+  }
+  return version
+}
+
+function pragma(db: DatabaseSync, name: string): unknown {
+  return Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]
+}
