@@ -35,7 +35,7 @@ join() {
   printf '%s\n' "$string" | sallyport agent join - --data "$1/$3" --no-service
 }
 
-connected() { sallyport agent status --json --data "$1/agent" | grep -q '"connected":true'; }
+connected() { sallyport agent status --json --data "$1/agent" | grep -Eq '"connected"(: ?true|[,}])'; }
 
 publish_when_connected() {
   retry connected "$1"
