@@ -1,0 +1,332 @@
+import { TunnelError } from '../errors.ts'
+import {
+  type ControlFrame,
+  FLAG,
+  FRAME,
+  HEADER_BYTES,
+  MAX_DETAIL_BYTES,
+  MAX_META_BYTES,
+  MAX_PAYLOAD_BYTES,
+  OFFSET_BYTES,
+  SKIPPABLE,
+} from './frame.ts'
+
+/** What a reader tells of the frames it finds. Neither method may throw anything but a TunnelError. */
+export interface FrameListener {
+  /**
+   * A piece of a DATA frame: `bytes` belong at `offset` of stream `id`. A frame that came in one chunk is one piece; one
+   * that was cut is several, and FIN stands in `flags` of the last only. `bytes` is a view whose memory passes to the
+   * listener: the reader never writes it again. `wireBytes` counts what the piece adds to the link's received DATA bytes.
+   */
+  data(id: number, flags: number, offset: number, bytes: Uint8Array, wireBytes: number): void
+  control(frame: ControlFrame): void
+}
+
+const DATA_HEAD = HEADER_BYTES + OFFSET_BYTES
+const DETAIL = new TextDecoder('utf-8', { fatal: false })
+/** Characters that could forge a line or turn text round where a person reads the detail. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+const NO_BYTES = new Uint8Array(0)
+
+/**
+ * Cuts a byte stream into frames (docs/protocol.md section 3). It buffers at most one control frame (16 KiB); DATA is
+ * passed on piece by piece, uncopied. After a throw the reader is dead.
+ */
+export class FrameReader {
+  readonly #listener: FrameListener
+  /** Header (and offset of DATA) that came in pieces. */
+  readonly #head = new Uint8Array(DATA_HEAD)
+  #headBytes = 0
+  /** Bytes of the control payload under way; -1 where there is none. */
+  #payloadBytes = -1
+  /** Where a control payload that came in pieces is put together. */
+  #payload = NO_BYTES
+  #payloadHas = 0
+  /** Bytes of the current DATA or skipped payload that are still to come. */
+  #remaining = 0
+  #skipping = false
+  #type = 0
+  #id = 0
+  #flags = 0
+  #offset = 0
+
+  constructor(listener: FrameListener) {
+    this.#listener = listener
+  }
+
+  /** True between two frames: where a WebSocket message may end. */
+  get isAtBoundary(): boolean {
+    return this.#headBytes === 0 && this.#remaining === 0 && this.#payloadBytes === -1
+  }
+
+  /**
+   * Takes the next bytes; the memory passes to the reader.
+   * @throws {TunnelError} PROTOCOL where they are not frames of this protocol
+   */
+  push(chunk: Uint8Array): void {
+    let at = 0
+    while (at < chunk.length) {
+      if (this.#remaining > 0) at = this.#continueData(chunk, at)
+      else if (this.#payloadBytes !== -1) at = this.#continuePayload(chunk, at)
+      else at = this.#startFrame(chunk, at)
+    }
+  }
+
+  #startFrame(chunk: Uint8Array, at: number): number {
+    // The whole header in one chunk is the rule; only a cut header is copied.
+    if (this.#headBytes === 0 && chunk.length - at >= DATA_HEAD) {
+      return this.#header(chunk, at) + at
+    }
+    const wanted = this.#headBytes < HEADER_BYTES ? HEADER_BYTES : DATA_HEAD
+    const taken = Math.min(wanted - this.#headBytes, chunk.length - at)
+    this.#head.set(chunk.subarray(at, at + taken), this.#headBytes)
+    this.#headBytes += taken
+    if (this.#headBytes < HEADER_BYTES) return at + taken
+    if (this.#head[0] === FRAME.DATA && this.#headBytes < DATA_HEAD) {
+      checkData(readU16(this.#head, 2))
+      return at + taken
+    }
+    this.#headBytes = 0
+    this.#header(this.#head, 0)
+    return at + taken
+  }
+
+  /** Reads the header at `at`; returns how many bytes it took (with the offset of DATA). */
+  #header(bytes: Uint8Array, at: number): number {
+    const type = bytes[at] as number
+    const length = readU16(bytes, at + 2)
+    if (length > MAX_PAYLOAD_BYTES) throw new TunnelError('PROTOCOL', `a frame of ${length} bytes`)
+    this.#flags = bytes[at + 1] as number
+    this.#id = readU32(bytes, at + 4)
+    if (type === FRAME.DATA) {
+      checkData(length)
+      if (this.#id === 0) throw new TunnelError('PROTOCOL', 'DATA on stream 0')
+      this.#offset = readU64(bytes, at + HEADER_BYTES)
+      this.#remaining = length - OFFSET_BYTES
+      this.#skipping = false
+      if (this.#remaining === 0) this.#emptyData()
+      return DATA_HEAD
+    }
+    if (type >= SKIPPABLE.from && type <= SKIPPABLE.to) {
+      this.#skipping = true
+      this.#remaining = length
+      return HEADER_BYTES
+    }
+    if (!(type in DECODERS)) throw new TunnelError('PROTOCOL', `unknown frame type 0x${type.toString(16)}`)
+    this.#type = type
+    if (length === 0) this.#control(NO_BYTES)
+    else this.#payloadBytes = length
+    return HEADER_BYTES
+  }
+
+  #emptyData(): void {
+    if ((this.#flags & FLAG.FIN) === 0) throw new TunnelError('PROTOCOL', 'empty DATA without FIN')
+    this.#listener.data(this.#id, this.#flags, this.#offset, NO_BYTES, DATA_HEAD)
+  }
+
+  #continueData(chunk: Uint8Array, at: number): number {
+    const taken = Math.min(this.#remaining, chunk.length - at)
+    this.#remaining -= taken
+    if (this.#skipping) return at + taken
+    const last = this.#remaining === 0
+    const offset = this.#offset
+    this.#offset += taken
+    this.#listener.data(
+      this.#id,
+      last ? this.#flags : this.#flags & ~FLAG.FIN,
+      offset,
+      chunk.subarray(at, at + taken),
+      last ? taken + DATA_HEAD : taken,
+    )
+    return at + taken
+  }
+
+  #continuePayload(chunk: Uint8Array, at: number): number {
+    const total = this.#payloadBytes
+    const taken = Math.min(total - this.#payloadHas, chunk.length - at)
+    const part = chunk.subarray(at, at + taken)
+    if (taken === total) {
+      this.#payloadBytes = -1
+      this.#control(part)
+      return at + taken
+    }
+    if (this.#payloadHas === 0) this.#payload = new Uint8Array(total)
+    this.#payload.set(part, this.#payloadHas)
+    this.#payloadHas += taken
+    if (this.#payloadHas === total) {
+      const whole = this.#payload
+      this.#payload = NO_BYTES
+      this.#payloadHas = 0
+      this.#payloadBytes = -1
+      this.#control(whole)
+    }
+    return at + taken
+  }
+
+  #control(payload: Uint8Array): void {
+    this.#listener.control(decodeControl(this.#type, this.#flags, this.#id, payload))
+  }
+}
+
+function checkData(length: number): void {
+  if (length < OFFSET_BYTES || length > MAX_PAYLOAD_BYTES) {
+    throw new TunnelError('PROTOCOL', `DATA of ${length} bytes`)
+  }
+}
+
+type Decoder = (flags: number, id: number, payload: Uint8Array) => ControlFrame
+
+/** Whether a frame of the type belongs to the link (stream 0) or to a stream, and how its payload is read. */
+const DECODERS: Readonly<Record<number, { onLink: boolean; min: number; max: number; decode: Decoder }>> = {
+  [FRAME.OPEN]: { onLink: false, min: 12, max: MAX_PAYLOAD_BYTES, decode: decodeOpen },
+  [FRAME.OPEN_OK]: {
+    onLink: false,
+    min: 8,
+    max: 8 + MAX_META_BYTES,
+    decode: (_flags, id, payload) => ({
+      type: 'OPEN_OK',
+      id,
+      maxOffset: readU64(payload, 0),
+      meta: payload.subarray(8),
+    }),
+  },
+  [FRAME.RESET]: {
+    onLink: false,
+    min: 12,
+    max: 12 + MAX_DETAIL_BYTES,
+    decode: (_flags, id, payload) => ({
+      type: 'RESET',
+      id,
+      code: readU32(payload, 0),
+      consumed: readU64(payload, 4),
+      detail: DETAIL.decode(payload.subarray(12)).replace(UNPRINTABLE, '?'),
+    }),
+  },
+  [FRAME.CREDIT]: {
+    onLink: false,
+    min: 16,
+    max: 16,
+    decode: (flags, id, payload) => ({
+      type: 'CREDIT',
+      id,
+      maxOffset: readU64(payload, 0),
+      consumed: readU64(payload, 8),
+      fin: (flags & FLAG.FIN) !== 0,
+    }),
+  },
+  [FRAME.STOP]: {
+    onLink: false,
+    min: 4,
+    max: 4,
+    decode: (_flags, id, payload) => ({ type: 'STOP', id, code: readU32(payload, 0) }),
+  },
+  [FRAME.RESUME]: {
+    onLink: false,
+    min: 8,
+    max: 8,
+    decode: (_flags, id, payload) => ({ type: 'RESUME', id, received: readU64(payload, 0) }),
+  },
+  [FRAME.PATH_LOST]: { onLink: false, min: 0, max: 0, decode: (_flags, id) => ({ type: 'PATH_LOST', id }) },
+  [FRAME.PING]: {
+    onLink: true,
+    min: 8,
+    max: 8,
+    decode: (_flags, _id, payload) => ({ type: 'PING', id: 0, opaque: payload }),
+  },
+  [FRAME.PONG]: {
+    onLink: true,
+    min: 8,
+    max: 8,
+    decode: (_flags, _id, payload) => ({ type: 'PONG', id: 0, opaque: payload }),
+  },
+  [FRAME.ACK]: {
+    onLink: true,
+    min: 12,
+    max: 12,
+    decode: (_flags, _id, payload) => ({
+      type: 'ACK',
+      id: 0,
+      received: readU64(payload, 0),
+      holdUs: readU32(payload, 8),
+    }),
+  },
+  [FRAME.GOAWAY]: {
+    onLink: true,
+    min: 16,
+    max: 16 + MAX_META_BYTES,
+    decode: (_flags, _id, payload) => ({
+      type: 'GOAWAY',
+      id: 0,
+      code: readU32(payload, 0),
+      lastId: readU32(payload, 4),
+      drainMs: readU32(payload, 8),
+      retryAfterMs: readU32(payload, 12),
+      meta: payload.subarray(16),
+    }),
+  },
+  [FRAME.HELLO]: {
+    onLink: true,
+    min: 1,
+    max: MAX_META_BYTES,
+    decode: (_flags, _id, payload) => ({ type: 'HELLO', id: 0, meta: payload }),
+  },
+  [FRAME.HELLO_OK]: {
+    onLink: true,
+    min: 1,
+    max: MAX_META_BYTES,
+    decode: (_flags, _id, payload) => ({ type: 'HELLO_OK', id: 0, meta: payload }),
+  },
+}
+
+/**
+ * One control frame from its header fields and its whole payload.
+ * @throws {TunnelError} PROTOCOL where the type is unknown, on the wrong kind of stream, or has a wrong length
+ */
+export function decodeControl(type: number, flags: number, id: number, payload: Uint8Array): ControlFrame {
+  const decoder = DECODERS[type]
+  if (decoder === undefined) throw new TunnelError('PROTOCOL', `unknown frame type 0x${type.toString(16)}`)
+  if (decoder.onLink !== (id === 0)) throw new TunnelError('PROTOCOL', `frame type ${type} on stream ${id}`)
+  if (payload.length < decoder.min || payload.length > decoder.max) {
+    throw new TunnelError('PROTOCOL', `frame type ${type} with ${payload.length} bytes`)
+  }
+  return decoder.decode(flags, id, payload)
+}
+
+function decodeOpen(flags: number, id: number, payload: Uint8Array): ControlFrame {
+  const metaBytes = readU16(payload, 10)
+  if (metaBytes > MAX_META_BYTES || 12 + metaBytes > payload.length) {
+    throw new TunnelError('PROTOCOL', `OPEN with ${metaBytes} bytes of meta`)
+  }
+  return {
+    type: 'OPEN',
+    id,
+    flags,
+    maxOffset: readU64(payload, 0),
+    priority: payload[8] as number,
+    hops: payload[9] as number,
+    meta: payload.subarray(12, 12 + metaBytes),
+    earlyData: payload.subarray(12 + metaBytes),
+  }
+}
+
+function readU16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
+}
+
+/** The u32 at `at`. */
+export function readU32(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at] as number) << 24) |
+      ((bytes[at + 1] as number) << 16) |
+      ((bytes[at + 2] as number) << 8) |
+      (bytes[at + 3] as number)) >>>
+    0
+  )
+}
+
+/** The u64 at `at`. @throws {TunnelError} PROTOCOL above 2^53-1, which no honest peer reaches */
+export function readU64(bytes: Uint8Array, at: number): number {
+  const high = readU32(bytes, at)
+  if (high > 0x1f_ffff) throw new TunnelError('PROTOCOL', 'an offset above 2^53-1')
+  return high * 0x1_0000_0000 + readU32(bytes, at + 4)
+}

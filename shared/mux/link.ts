@@ -1,0 +1,251 @@
+import { TunnelError } from '../errors.ts'
+import { FrameReader } from './decode.ts'
+import { DATA_HEAD_BYTES, encodeControl } from './encode.ts'
+import { type ControlFrame, FLAG, MAX_DATA_BYTES } from './frame.ts'
+import { InFlight } from './in-flight.ts'
+import { type DataSource, type Piece, Scheduler } from './scheduler.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+/** DATA bytes after which an ACK is due at once, and the longest it waits otherwise in ms. */
+const ACK_BYTES = 32_768
+const ACK_DELAY_MS = 20
+
+/** How long a PING may stay without any byte in answer, in ms. */
+export const PING_TIMEOUT_MS = 10_000
+
+/** The same after the clock jumped (sleep, a stopped process): the peer has probably given up already. */
+const PING_AFTER_JUMP_MS = 3_000
+
+/** Most bytes of control frames that wait for a peer which does not read; beyond it the link is given up. */
+const MAX_CONTROL_BYTES = 1_048_576
+
+/** Control frames that leave before data gets its turn, in bytes. */
+const CONTROL_ROUND_BYTES = 16_384
+
+/** Where `transmit` puts what leaves now, in order. */
+export interface FrameSink {
+  /** One whole frame; the memory passes to the sink. */
+  control(bytes: Uint8Array): void
+  /** A DATA frame; `bytes` stays the stream's until the far end has consumed it. */
+  data(piece: Piece): void
+}
+
+export interface LinkHandler {
+  data(id: number, flags: number, offset: number, bytes: Uint8Array): void
+  /** Any frame but DATA, PING, PONG and ACK. */
+  control(frame: ControlFrame): void
+  /** There is something to transmit that was not there before. */
+  wake(): void
+  /** Puts the stream control frames that are due in the queue, before data gets its turn. */
+  collect(now: number): void
+}
+
+/**
+ * One WebSocket's share of the protocol: frames in, frames out, in-flight cap, acknowledgements, liveness
+ * (docs/protocol.md sections 5.3, 7, 8). No I/O: bytes and the time come in, bytes and the next deadline go out.
+ */
+export class Link {
+  readonly inFlight = new InFlight()
+  readonly #handler: LinkHandler
+  readonly #reader: FrameReader
+  readonly #scheduler = new Scheduler()
+  #urgent: Uint8Array[] = []
+  #control: Uint8Array[] = []
+  #controlBytes = 0
+  #isOverflowing = false
+  readonly #pings = new TokenBucket(10, 100)
+  readonly #pingIntervalMs: number
+  #now: number
+  #lastReceivedAt: number
+  #pingAt = -1
+  #pingTimeoutMs = PING_TIMEOUT_MS
+  #receivedData = 0
+  #acknowledgedData = 0
+  #lastDataAt = 0
+  #ackDueAt = Number.POSITIVE_INFINITY
+
+  /** `pingIntervalMs`: silence after which a PING goes out; the shell adds its jitter. */
+  constructor(options: { handler: LinkHandler; pingIntervalMs: number; now: number }) {
+    this.#handler = options.handler
+    this.#pingIntervalMs = options.pingIntervalMs
+    this.#now = options.now
+    this.#lastReceivedAt = options.now
+    this.#reader = new FrameReader({
+      data: (id, flags, offset, bytes, wireBytes) => this.#onData(id, flags, offset, bytes, wireBytes),
+      control: (frame) => this.#onControl(frame),
+    })
+  }
+
+  /** Monotonic ms of the last byte from the peer. */
+  get lastReceivedAt(): number {
+    return this.#lastReceivedAt
+  }
+
+  /** DATA bytes received, headers included: what ACK reports. */
+  get receivedData(): number {
+    return this.#receivedData
+  }
+
+  /** Takes bytes of one WebSocket message. @throws {TunnelError} PROTOCOL, after which the link is dead */
+  receive(chunk: Uint8Array, now: number): void {
+    this.#now = now
+    this.#lastReceivedAt = now
+    this.#pingAt = -1
+    this.#reader.push(chunk)
+  }
+
+  /** A WebSocket message ended. @throws {TunnelError} PROTOCOL where it cut a frame */
+  endMessage(): void {
+    if (!this.#reader.isAtBoundary) throw new TunnelError('PROTOCOL', 'a message that ends within a frame')
+  }
+
+  /** Queues a control frame. Where the peer reads none of them, `transmit` and `tick` throw. */
+  send(bytes: Uint8Array): void {
+    this.#handler.wake()
+    if (this.#controlBytes + bytes.length > MAX_CONTROL_BYTES) {
+      this.#isOverflowing = true
+      return
+    }
+    this.#controlBytes += bytes.length
+    this.#control.push(bytes)
+  }
+
+  /** Queues a frame that goes before all others. */
+  sendUrgent(bytes: Uint8Array): void {
+    this.#urgent.push(bytes)
+    this.#handler.wake()
+  }
+
+  /** Puts a source with data in line. */
+  ready(source: DataSource): void {
+    this.#scheduler.add(source, this.#now)
+    this.#handler.wake()
+  }
+
+  /**
+   * Hands frames of about `maxBytes` in all to `sink`: urgent, control, data.
+   * @returns the bytes handed over, WebSocket headers not counted
+   * @throws {TunnelError} ENHANCE_CALM where the peer reads no control frames
+   */
+  transmit(maxBytes: number, now: number, sink: FrameSink): number {
+    this.#now = now
+    if (this.#isOverflowing) throw new TunnelError('ENHANCE_CALM', 'the peer reads no control frames')
+    let sent = 0
+    if (this.#isAckDue(now)) this.#urgent.push(this.#takeAck(now))
+    if (this.#urgent.length > 0) {
+      const urgent = this.#urgent
+      this.#urgent = []
+      for (const bytes of urgent) {
+        sent += bytes.length
+        sink.control(bytes)
+      }
+    }
+    this.#handler.collect(now)
+    if (this.#controlBytes > 0) sent += this.#transmitControl(sink)
+    while (sent < maxBytes && !this.#scheduler.isEmpty && this.inFlight.room > 0) {
+      const piece = this.#scheduler.next(MAX_DATA_BYTES, now)
+      if (piece === undefined) break
+      const bytes = piece.bytes.length + DATA_HEAD_BYTES
+      this.inFlight.sent(bytes, now)
+      sent += bytes
+      sink.data(piece)
+    }
+    return sent
+  }
+
+  #transmitControl(sink: FrameSink): number {
+    let sent = 0
+    let count = 0
+    for (const bytes of this.#control) {
+      if (sent >= CONTROL_ROUND_BYTES) break
+      sent += bytes.length
+      count++
+      sink.control(bytes)
+    }
+    this.#control = count === this.#control.length ? [] : this.#control.slice(count)
+    this.#controlBytes -= sent
+    return sent
+  }
+
+  /** Whether `transmit` would hand something over now. */
+  get hasWork(): boolean {
+    return (
+      this.#urgent.length > 0 ||
+      this.#controlBytes > 0 ||
+      this.#isAckDue(this.#now) ||
+      (!this.#scheduler.isEmpty && this.inFlight.room > 0)
+    )
+  }
+
+  /** Monotonic ms at which `tick` wants to be called; calling it earlier or later does no harm. */
+  get deadline(): number {
+    const liveness =
+      this.#pingAt === -1 ? this.#lastReceivedAt + this.#pingIntervalMs : this.#pingAt + this.#pingTimeoutMs
+    return Math.min(liveness, this.#ackDueAt)
+  }
+
+  /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead */
+  tick(now: number): void {
+    this.#now = now
+    if (this.#isAckDue(now)) this.#handler.wake()
+    if (this.#pingAt === -1) {
+      if (now - this.#lastReceivedAt >= this.#pingIntervalMs) this.#ping(now, PING_TIMEOUT_MS)
+    } else if (now - this.#pingAt >= this.#pingTimeoutMs) {
+      const silentMs = Math.round(now - this.#lastReceivedAt)
+      throw new TunnelError('SESSION_LOST', `no byte from the peer for ${silentMs} ms`)
+    }
+  }
+
+  /** The clock jumped: asks the peer at once whether it still knows us. */
+  probe(now: number): void {
+    this.#ping(now, PING_AFTER_JUMP_MS)
+  }
+
+  #ping(now: number, timeoutMs: number): void {
+    this.#pingAt = now
+    this.#pingTimeoutMs = timeoutMs
+    this.sendUrgent(encodeControl({ type: 'PING', id: 0, opaque: new Uint8Array(8) }))
+  }
+
+  #isAckDue(now: number): boolean {
+    return this.#receivedData - this.#acknowledgedData >= ACK_BYTES || now >= this.#ackDueAt
+  }
+
+  #takeAck(now: number): Uint8Array {
+    this.#acknowledgedData = this.#receivedData
+    this.#ackDueAt = Number.POSITIVE_INFINITY
+    const holdUs = Math.min(0xffff_ffff, Math.max(0, Math.round((now - this.#lastDataAt) * 1_000)))
+    return encodeControl({ type: 'ACK', id: 0, received: this.#receivedData, holdUs })
+  }
+
+  #onData(id: number, flags: number, offset: number, bytes: Uint8Array, wireBytes: number): void {
+    const before = this.#receivedData
+    this.#receivedData += wireBytes
+    this.#lastDataAt = this.#now
+    if (before === this.#acknowledgedData || this.#ackDueAt === Number.POSITIVE_INFINITY) {
+      this.#ackDueAt = this.#now + ACK_DELAY_MS
+    }
+    if ((flags & FLAG.ACK_NOW) !== 0) this.#ackDueAt = this.#now
+    if (this.#isAckDue(this.#now)) this.#handler.wake()
+    this.#handler.data(id, flags, offset, bytes)
+  }
+
+  #onControl(frame: ControlFrame): void {
+    switch (frame.type) {
+      case 'PING':
+        if (!this.#pings.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many PINGs')
+        this.sendUrgent(encodeControl({ type: 'PONG', id: 0, opaque: frame.opaque }))
+        return
+      case 'PONG':
+        return
+      case 'ACK':
+        if (!this.inFlight.acknowledged(frame.received, frame.holdUs / 1_000, this.#now)) {
+          throw new TunnelError('PROTOCOL', 'an ACK of bytes that were never sent')
+        }
+        if (!this.#scheduler.isEmpty) this.#handler.wake()
+        return
+      default:
+        this.#handler.control(frame)
+    }
+  }
+}

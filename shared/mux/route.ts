@@ -1,0 +1,281 @@
+import { type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
+import { encodeControl } from './encode.ts'
+import { FLAG, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
+import { Ring } from './ring.ts'
+import { type DataSource, type Piece, SourceActivity } from './scheduler.ts'
+import type { OpenFrame, Session, StreamEntry } from './session.ts'
+import type { CreditSource } from './stream.ts'
+
+/**
+ * What may wait for one side of a route: the largest window, in pieces of which none is pointlessly small. Beyond it the
+ * receiver is told PATH_LOST and the sender goes back; the link is never paused for one stream.
+ */
+const MAX_QUEUED_BYTES = 16_777_216
+const MAX_QUEUED_PIECES = 8_192
+
+/** Pieces of early data that wait for the relay's decision; honest ones are few and large. */
+const MAX_EARLY_PIECES = 256
+
+interface Waiting {
+  readonly offset: number
+  readonly bytes: Uint8Array
+  readonly flags: number
+}
+
+/** What a route tells the relay that made it. */
+export interface RouteObserver {
+  /** The agent answered; `meta` is the CBOR of OPEN_OK. */
+  accepted(): void
+  /** The route is over, once. `code` is that of the RESET that ended it, OK where both directions ended. */
+  ended(code: number, bytesToAgent: number, bytesFromAgent: number): void
+}
+
+/**
+ * A stream as the relay sees it: two ids on two sessions and the frames between them, passed on untouched but for the id
+ * (docs/protocol.md section 6.4). It holds no stream state of its own: credit goes from end to end, so what waits here is
+ * never more than the far end granted, and a sender that passes its grant is reset.
+ */
+export class Route {
+  readonly #from: RouteLeg
+  #to: RouteLeg | undefined
+  readonly #observer: RouteObserver
+  #isOver = false
+  #finsSeen = 0
+
+  /** Takes an OPEN from `session`; nothing goes on before `forward`. */
+  constructor(session: Session, frame: OpenFrame, observer: RouteObserver) {
+    this.#observer = observer
+    this.#from = new RouteLeg(session, frame.id, this, INITIAL_CREDIT)
+    session.place(frame.id, this.#from)
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /**
+   * Opens the stream on the agent's session with what `frame` said and the relay's own `meta`, and passes on what has come.
+   * @throws {TunnelError} of `takeId`; the caller refuses the route with it
+   */
+  forward(
+    session: Session,
+    frame: Pick<OpenFrame, 'maxOffset' | 'priority' | 'hops' | 'flags'>,
+    meta: Uint8Array,
+  ): void {
+    const id = session.takeId()
+    const to = new RouteLeg(session, id, this, frame.maxOffset)
+    this.#to = to
+    session.place(id, to)
+    session.control(
+      encodeControl({
+        type: 'OPEN',
+        id,
+        flags: frame.flags,
+        maxOffset: frame.maxOffset,
+        priority: frame.priority,
+        hops: frame.hops + 1,
+        meta,
+        earlyData: new Uint8Array(0),
+      }),
+    )
+    for (const piece of this.#from.takeEarly()) to.pass(piece)
+  }
+
+  /** Ends the route from here, towards both sides. */
+  end(code: ErrorCode, detail = ''): void {
+    if (this.#isOver) return
+    for (const leg of [this.#from, this.#to]) leg?.sendReset(wireFromCode(code), detail)
+    this.over(wireFromCode(code))
+  }
+
+  /** The other leg; undefined before `forward`. */
+  peerOf(leg: RouteLeg): RouteLeg | undefined {
+    return leg === this.#from ? this.#to : this.#from
+  }
+
+  accepted(leg: RouteLeg): void {
+    if (leg === this.#from) throw new TunnelError('PROTOCOL', 'OPEN_OK from the opener')
+    this.#observer.accepted()
+  }
+
+  /** A direction was acknowledged to its end; after both, nothing will come any more. */
+  finished(): void {
+    this.#finsSeen++
+    if (this.#finsSeen === 2) this.over(0)
+  }
+
+  over(code: number): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#from.leave()
+    this.#to?.leave()
+    this.#observer.ended(code, this.#from.highest, this.#to?.highest ?? 0)
+  }
+}
+
+/** One side of a route: the entry behind an id of one session, and the queue of what goes out there. */
+export class RouteLeg implements StreamEntry, DataSource, CreditSource {
+  readonly id: number
+  readonly activity = new SourceActivity()
+  isQueued = false
+  readonly #session: Session
+  readonly #route: Route
+  #queue = new Ring<Waiting>()
+  #queuedBytes = 0
+  /** Offset of the first byte that was dropped and not sent again yet; -1 where there is no gap. */
+  #gapFrom = -1
+  #credit: Extract<StreamFrame, { type: 'CREDIT' }> | undefined
+  /** Offset that DATA coming in on this leg must not pass: granted by the other side. */
+  #inLimit: number
+  /** Furthest offset that came in on this leg. */
+  #highest = 0
+  #early: Waiting[] = []
+  #finished = false
+
+  constructor(session: Session, id: number, route: Route, inLimit: number) {
+    this.id = id
+    this.#session = session
+    this.#route = route
+    this.#inLimit = inLimit
+  }
+
+  get highest(): number {
+    return this.#highest
+  }
+
+  /** Early data that came before the route was allowed. */
+  takeEarly(): Waiting[] {
+    const early = this.#early
+    this.#early = []
+    return early
+  }
+
+  /** Queues a piece for this side, or drops it where a gap before it has to be filled first. */
+  pass(piece: Waiting): void {
+    if (this.#gapFrom !== -1) {
+      if (piece.offset > this.#gapFrom) return
+      this.#gapFrom = -1
+    }
+    this.#queue.push(piece)
+    this.#session.ready(this)
+    this.#queuedBytes += piece.bytes.length
+    if (this.#queue.length > MAX_QUEUED_PIECES || this.#queuedBytes > MAX_QUEUED_BYTES) this.#dropQueue()
+  }
+
+  /** This side is too slow for what comes: forget what waits and let the ends begin again where the receiver stands. */
+  #dropQueue(): void {
+    this.#gapFrom = this.#queue.first?.offset ?? -1
+    this.#clearQueue()
+    this.#session.control(encodeControl({ type: 'PATH_LOST', id: this.id }))
+  }
+
+  #clearQueue(): void {
+    this.#queue = new Ring()
+    this.#queuedBytes = 0
+  }
+
+  /** Books a grant of the other side: DATA may come in here up to `offset`. */
+  allow(offset: number): void {
+    if (offset > this.#inLimit) this.#inLimit = offset
+  }
+
+  sendReset(code: number, detail: string): void {
+    this.#session.control(encodeControl({ type: 'RESET', id: this.id, code, consumed: 0, detail }))
+  }
+
+  /** Forgets this side. */
+  leave(): void {
+    this.#clearQueue()
+    this.#early = []
+    this.#session.remove(this)
+  }
+
+  // As an entry of its session.
+
+  receiveData(offset: number, bytes: Uint8Array, flags: number): void {
+    const end = offset + bytes.length
+    if (end > this.#inLimit)
+      throw new TunnelError('FLOW_CONTROL', `sent up to ${end}, granted ${this.#inLimit}`)
+    if (end > this.#highest) this.#highest = end
+    const peer = this.#route.peerOf(this)
+    const piece = { offset, bytes, flags: flags & (FLAG.FIN | FLAG.SEALED) }
+    if (peer !== undefined) {
+      peer.pass(piece)
+      return
+    }
+    if (this.#early.length >= MAX_EARLY_PIECES)
+      throw new TunnelError('FLOW_CONTROL', 'early data in too many pieces')
+    this.#early.push(piece)
+  }
+
+  receiveControl(frame: StreamFrame): void {
+    const peer = this.#route.peerOf(this)
+    if (frame.type === 'RESET') {
+      peer?.sendReset(frame.code, frame.detail)
+      this.#route.over(frame.code)
+      return
+    }
+    if (peer === undefined) return
+    if (frame.type === 'OPEN_OK') {
+      this.#route.accepted(this)
+      peer.allow(frame.maxOffset)
+    }
+    if (frame.type === 'CREDIT') peer.allow(frame.maxOffset)
+    peer.send(frame)
+    if (frame.type === 'CREDIT' && frame.fin && !this.#finished) {
+      this.#finished = true
+      this.#route.finished()
+    }
+  }
+
+  send(frame: StreamFrame): void {
+    if (frame.type !== 'CREDIT') {
+      this.#session.control(encodeControl({ ...frame, id: this.id }))
+      return
+    }
+    // Grants are absolute, so only the last one matters: a flood of them costs nothing.
+    const isQueued = this.#credit !== undefined
+    this.#credit = frame
+    if (!isQueued) this.#session.creditDue(this)
+  }
+
+  takeCredit(): Uint8Array | undefined {
+    const frame = this.#credit
+    this.#credit = undefined
+    return frame === undefined ? undefined : encodeControl({ ...frame, id: this.id })
+  }
+
+  lose(error: TunnelError): void {
+    const code = wireFromCode(error.code)
+    this.#route.peerOf(this)?.sendReset(code, error.detail)
+    this.#route.over(code)
+  }
+
+  reset(code: ErrorCode, detail = ''): void {
+    this.#route.end(code, detail)
+  }
+
+  sweep(): void {}
+
+  // As a source of data for its session.
+
+  get isReady(): boolean {
+    return this.#queue.length > 0
+  }
+
+  next(max: number): Piece | undefined {
+    const piece = this.#queue.first
+    if (piece === undefined) return undefined
+    const { offset, bytes, flags } = piece
+    if (bytes.length > max) {
+      this.#queuedBytes -= max
+      this.#queue.replaceFirst({ offset: offset + max, bytes: bytes.subarray(max), flags })
+      return { id: this.id, offset, bytes: bytes.subarray(0, max), flags: flags & ~FLAG.FIN }
+    }
+    this.#queuedBytes -= bytes.length
+    this.#queue.shift()
+    return { id: this.id, offset, bytes, flags }
+  }
+
+  sent(): void {}
+}

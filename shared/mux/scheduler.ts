@@ -1,0 +1,115 @@
+import { MAX_DATA_BYTES } from './frame.ts'
+import { Ring } from './ring.ts'
+
+/** Bytes a source may send in one turn: one full frame, so that no turn ends in a splinter. */
+const QUANTUM = MAX_DATA_BYTES
+
+/** How many quanta a fresh source gets for each quantum of a bulk one. */
+const FRESH_QUANTA = 4
+
+/** A source that sent less than this in the last second is fresh. */
+const FRESH_BYTES = 65_536
+
+/** One DATA frame to be: `bytes` stays the source's; `flags` of docs/protocol.md section 3. */
+export interface Piece {
+  readonly id: number
+  readonly flags: number
+  readonly offset: number
+  readonly bytes: Uint8Array
+}
+
+/** Something with data for a link: a stream of this endpoint, or one that the relay passes on. */
+export interface DataSource {
+  readonly activity: SourceActivity
+  /** Kept by the scheduler: whether the source stands in one of its queues. */
+  isQueued: boolean
+  readonly isReady: boolean
+  /** The next piece of at most `max` bytes; undefined where there is none. */
+  next(max: number, now: number): Piece | undefined
+  /** The source's turn is over, and some of it was sent. */
+  sent(): void
+}
+
+/** What a source sent lately, to tell a small request from a bulk transfer. */
+export class SourceActivity {
+  #since = 0
+  #bytes = 0
+
+  add(bytes: number, now: number): void {
+    if (now - this.#since > 1_000) {
+      this.#since = now
+      this.#bytes = 0
+    }
+    this.#bytes += bytes
+  }
+
+  isFresh(now: number): boolean {
+    return this.#bytes < FRESH_BYTES || now - this.#since > 1_000
+  }
+}
+
+/**
+ * The order in which sources share a link: deficit round robin in two classes (docs/protocol.md section 7). Fresh
+ * sources get four quanta for each one that bulk sources get, so a small request overtakes any number of downloads.
+ */
+export class Scheduler {
+  readonly #fresh = new Ring<DataSource>()
+  readonly #bulk = new Ring<DataSource>()
+  #current: DataSource | undefined
+  #allowance = 0
+  #sentThisTurn = false
+  /** Fresh quanta served since the last bulk quantum. */
+  #freshTurns = 0
+
+  /** Whether any source may have something. */
+  get isEmpty(): boolean {
+    return this.#current === undefined && this.#fresh.length === 0 && this.#bulk.length === 0
+  }
+
+  /** Puts `source` in line unless it stands there already. */
+  add(source: DataSource, now: number): void {
+    if (source.isQueued) return
+    source.isQueued = true
+    this.#enqueue(source, now)
+  }
+
+  /** The next piece in the order of the classes; undefined where no source has one. */
+  next(maxBytes: number, now: number): Piece | undefined {
+    for (;;) {
+      const source = this.#current ?? this.#pick()
+      if (source === undefined) return undefined
+      const piece = source.next(Math.min(maxBytes, this.#allowance), now)
+      if (piece !== undefined) {
+        this.#allowance -= piece.bytes.length
+        this.#sentThisTurn = true
+        source.activity.add(piece.bytes.length, now)
+        if (this.#allowance <= 0) this.#endTurn(source, now)
+        return piece
+      }
+      this.#endTurn(source, now)
+    }
+  }
+
+  #pick(): DataSource | undefined {
+    const takeFresh = this.#fresh.length > 0 && (this.#freshTurns < FRESH_QUANTA || this.#bulk.length === 0)
+    const source = takeFresh ? this.#fresh.shift() : this.#bulk.shift()
+    if (source === undefined) return undefined
+    this.#freshTurns = takeFresh ? this.#freshTurns + 1 : 0
+    this.#current = source
+    this.#allowance = QUANTUM
+    this.#sentThisTurn = false
+    return source
+  }
+
+  #endTurn(source: DataSource, now: number): void {
+    this.#current = undefined
+    if (source.isReady) this.#enqueue(source, now)
+    else source.isQueued = false
+    if (this.#sentThisTurn) source.sent()
+  }
+
+  #enqueue(source: DataSource, now: number): void {
+    if (source.activity.isFresh(now)) this.#fresh.push(source)
+    else this.#bulk.push(source)
+  }
+}

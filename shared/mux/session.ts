@@ -1,0 +1,417 @@
+import { codeFromWire, type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
+import { encodeControl } from './encode.ts'
+import { type ControlFrame, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
+import { type FrameSink, Link } from './link.ts'
+import type { DataSource } from './scheduler.ts'
+import { type CreditSource, Stream, type StreamCarrier, type StreamHandler } from './stream.ts'
+import { TokenBucket } from './token-bucket.ts'
+import { INITIAL_WINDOW, type WindowBudget } from './window.ts'
+
+/** Limits of one session (docs/protocol.md section 10). Counts, bytes and milliseconds. */
+export const SESSION_LIMITS = {
+  streams: 4_096,
+  unansweredOpens: 256,
+  openTimeoutMs: 15_000,
+  /** Ids end here; long before, the session asks to be replaced. */
+  lastId: 0x7fff_ffff,
+  rollAtId: 0x7fff_ffff - 0x10_0000,
+  opensPerSecond: 20_000,
+  resetsPerSecond: 5_000,
+  resetBurst: 10_000,
+} as const
+
+const SWEEP_MS = 10_000
+
+export type OpenFrame = Extract<ControlFrame, { type: 'OPEN' }>
+export type GoAwayFrame = Extract<ControlFrame, { type: 'GOAWAY' }>
+
+/** What stands behind a stream id: an endpoint's stream, or the relay's route to another session. */
+export interface StreamEntry {
+  /** @throws {TunnelError} for which this stream alone is reset */
+  receiveData(offset: number, bytes: Uint8Array, flags: number, now: number): void
+  /** @throws {TunnelError} for which this stream alone is reset */
+  receiveControl(frame: StreamFrame, now: number): void
+  /** The session is gone. */
+  lose(error: TunnelError): void
+  /** Resets towards the peer of this session. */
+  reset(code: ErrorCode, detail?: string): void
+  /** Called every few seconds. */
+  sweep(now: number): void
+}
+
+export interface SessionHandler {
+  /** HELLO or HELLO_OK, once, before anything else. @throws {TunnelError} which ends the session */
+  greeted(type: 'HELLO' | 'HELLO_OK', meta: Uint8Array): void
+  /**
+   * The peer opens a stream: put something behind its id, by `admit` (an endpoint) or `place` (a route).
+   * @throws {TunnelError} which goes back as RESET; nothing was dialled
+   */
+  opening(frame: OpenFrame): void
+  goAway(frame: GoAwayFrame): void
+  /** There is something to transmit. May be called many times a turn. */
+  wake(): void
+}
+
+export interface SessionOptions {
+  /** The relay opens even ids, agent and connector odd ones. */
+  readonly role: 'relay' | 'peer'
+  readonly handler: SessionHandler
+  readonly budget: WindowBudget
+  readonly pingIntervalMs: number
+  readonly now: number
+  /** First id to open, for tests of the wrap. */
+  readonly firstId?: number
+}
+
+/**
+ * Both parties' streams over one link (docs/protocol.md sections 2 to 8): who may open what, where each frame goes, and
+ * what happens to all of them when the link is lost. No I/O.
+ */
+export class Session implements StreamCarrier {
+  readonly link: Link
+  readonly #handler: SessionHandler
+  readonly #budget: WindowBudget
+  readonly #isRelay: boolean
+  readonly #entries = new Map<number, StreamEntry>()
+  readonly #creditDue: CreditSource[] = []
+  readonly #opens = new TokenBucket(SESSION_LIMITS.opensPerSecond, SESSION_LIMITS.opensPerSecond)
+  readonly #resets = new TokenBucket(SESSION_LIMITS.resetsPerSecond, SESSION_LIMITS.resetBurst)
+  /** Streams we opened that have no answer yet, oldest first. */
+  #openings: { stream: Stream; deadline: number }[] = []
+  #nextId: number
+  #lastPeerId = 0
+  #isGreeted = false
+  #isDraining = false
+  #peerDrains = false
+  #closedWith: TunnelError | undefined
+  #now: number
+  #sweepAt: number
+
+  constructor(options: SessionOptions) {
+    this.#handler = options.handler
+    this.#budget = options.budget
+    this.#isRelay = options.role === 'relay'
+    this.#nextId = options.firstId ?? (this.#isRelay ? 2 : 1)
+    this.#now = options.now
+    this.#sweepAt = options.now + SWEEP_MS
+    this.link = new Link({
+      handler: {
+        data: (id, flags, offset, bytes) => this.#onData(id, flags, offset, bytes),
+        control: (frame) => this.#onControl(frame),
+        wake: () => this.#handler.wake(),
+        collect: (now) => this.#collectCredits(now),
+      },
+      pingIntervalMs: options.pingIntervalMs,
+      now: options.now,
+    })
+  }
+
+  get streamCount(): number {
+    return this.#entries.size
+  }
+
+  get isClosed(): boolean {
+    return this.#closedWith !== undefined
+  }
+
+  /** True while new streams may be opened here. */
+  get isOpen(): boolean {
+    return this.#isGreeted && !this.#isDraining && !this.#peerDrains && !this.isClosed
+  }
+
+  /** True where the ids will run out: the owner should make a new session. */
+  get wantsRoll(): boolean {
+    return this.#nextId >= SESSION_LIMITS.rollAtId
+  }
+
+  /** Takes bytes of a WebSocket message. @throws {TunnelError} which ends the session; call `close` with it */
+  receive(chunk: Uint8Array, now: number): void {
+    if (this.isClosed) return
+    this.#now = now
+    this.link.receive(chunk, now)
+  }
+
+  endMessage(): void {
+    if (!this.isClosed) this.link.endMessage()
+  }
+
+  transmit(maxBytes: number, now: number, sink: FrameSink): number {
+    if (this.isClosed) return 0
+    this.#now = now
+    return this.link.transmit(maxBytes, now, sink)
+  }
+
+  get hasWork(): boolean {
+    return !this.isClosed && (this.link.hasWork || this.#creditDue.length > 0)
+  }
+
+  /** Monotonic ms of the next `tick`. */
+  get deadline(): number {
+    return Math.min(
+      this.link.deadline,
+      this.#sweepAt,
+      this.#openings[0]?.deadline ?? Number.POSITIVE_INFINITY,
+    )
+  }
+
+  /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead */
+  tick(now: number): void {
+    if (this.isClosed) return
+    this.#now = now
+    this.link.tick(now)
+    this.#expireOpenings(now)
+    if (now >= this.#sweepAt) {
+      this.#sweepAt = now + SWEEP_MS
+      for (const entry of this.#entries.values()) entry.sweep(now)
+    }
+  }
+
+  /** Sends HELLO (agent, connector) or HELLO_OK (relay). */
+  greet(type: 'HELLO' | 'HELLO_OK', meta: Uint8Array): void {
+    this.link.send(encodeControl({ type, id: 0, meta }))
+    if (type === 'HELLO_OK') this.#isGreeted = true
+  }
+
+  /**
+   * Opens a stream; `meta` is the CBOR of OPEN. Bytes may be written at once.
+   * @throws {TunnelError} DRAINING, OVERLOADED or SESSION_LOST, all before anything was sent
+   */
+  open(meta: Uint8Array, handler: StreamHandler, priority = 0): Stream {
+    if (this.#openings.length >= SESSION_LIMITS.unansweredOpens) {
+      this.#openings = this.#openings.filter((opening) => opening.stream.isOpening)
+    }
+    if (this.#openings.length >= SESSION_LIMITS.unansweredOpens) {
+      throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.unansweredOpens} streams wait for an answer`)
+    }
+    const id = this.takeId()
+    const stream = new Stream({
+      id,
+      isOpener: true,
+      carrier: this,
+      handler,
+      budget: this.#budget,
+      sendLimit: INITIAL_CREDIT,
+      now: this.#now,
+    })
+    this.#entries.set(id, stream)
+    this.#openings.push({ stream, deadline: this.#now + SESSION_LIMITS.openTimeoutMs })
+    this.control(
+      encodeControl({
+        type: 'OPEN',
+        id,
+        flags: 0,
+        maxOffset: INITIAL_WINDOW,
+        priority,
+        hops: 0,
+        meta,
+        earlyData: NO_BYTES,
+      }),
+    )
+    return stream
+  }
+
+  /** The id for a stream that we open here. @throws {TunnelError} DRAINING, OVERLOADED or SESSION_LOST */
+  takeId(): number {
+    if (this.isClosed) throw new TunnelError('SESSION_LOST')
+    if (!this.isOpen) throw new TunnelError('DRAINING')
+    if (this.#entries.size >= SESSION_LIMITS.streams) {
+      throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.streams} streams on this session`)
+    }
+    const id = this.#nextId
+    if (id > SESSION_LIMITS.lastId) throw new TunnelError('DRAINING', 'stream ids have run out')
+    this.#nextId += 2
+    return id
+  }
+
+  /** Puts a route behind an id that `takeId` gave, or that an OPEN brought. */
+  place(id: number, entry: StreamEntry): void {
+    this.#entries.set(id, entry)
+  }
+
+  /** Makes the endpoint's stream for an OPEN of the peer, inside `opening`. */
+  admit(frame: OpenFrame, handler: StreamHandler): Stream {
+    const stream = new Stream({
+      id: frame.id,
+      isOpener: false,
+      carrier: this,
+      handler,
+      budget: this.#budget,
+      sendLimit: frame.maxOffset,
+      now: this.#now,
+    })
+    this.#entries.set(frame.id, stream)
+    return stream
+  }
+
+  /** Tells the peer to open nothing more here and to bring a replacement; streams go on. */
+  goAway(code: ErrorCode, drainMs: number, retryAfterMs = 0): void {
+    if (this.#isDraining || this.isClosed) return
+    this.#isDraining = true
+    this.link.sendUrgent(
+      encodeControl({
+        type: 'GOAWAY',
+        id: 0,
+        code: wireFromCode(code),
+        lastId: this.#lastPeerId,
+        drainMs,
+        retryAfterMs,
+        meta: NO_BYTES,
+      }),
+    )
+  }
+
+  /** Ends everything: each stream is lost with `error`. Nothing is sent. */
+  close(error: TunnelError): void {
+    if (this.isClosed) return
+    this.#closedWith = error
+    const lost = new TunnelError(error.code === 'REVOKED' ? 'REVOKED' : 'SESSION_LOST', error.detail, {
+      cause: error,
+    })
+    for (const entry of [...this.#entries.values()]) entry.lose(lost)
+    this.#entries.clear()
+    this.#openings = []
+  }
+
+  // What streams and routes need.
+
+  control(bytes: Uint8Array): void {
+    if (!this.isClosed) this.link.send(bytes)
+  }
+
+  ready(source: DataSource): void {
+    if (!this.isClosed) this.link.ready(source)
+  }
+
+  creditDue(source: CreditSource): void {
+    this.#creditDue.push(source)
+    this.#handler.wake()
+  }
+
+  remove(entry: { readonly id: number }): void {
+    this.#entries.delete(entry.id)
+  }
+
+  // Bytes from the peer.
+
+  #onData(id: number, flags: number, offset: number, bytes: Uint8Array): void {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) {
+      this.#checkKnown(id)
+      return
+    }
+    try {
+      entry.receiveData(offset, bytes, flags, this.#now)
+    } catch (error) {
+      this.#blame(entry, error)
+    }
+  }
+
+  #onControl(frame: ControlFrame): void {
+    if (frame.type === 'HELLO' || frame.type === 'HELLO_OK') {
+      this.#onGreeting(frame.type, frame.meta)
+      return
+    }
+    if (!this.#isGreeted) throw new TunnelError('PROTOCOL', `${frame.type} before the greeting`)
+    switch (frame.type) {
+      case 'OPEN':
+        this.#onOpen(frame)
+        return
+      case 'GOAWAY':
+        this.#peerDrains = true
+        this.#handler.goAway(frame)
+        return
+      case 'PING':
+      case 'PONG':
+      case 'ACK':
+        return
+      default:
+        this.#onStreamFrame(frame)
+    }
+  }
+
+  #onGreeting(type: 'HELLO' | 'HELLO_OK', meta: Uint8Array): void {
+    const expected = this.#isRelay ? 'HELLO' : 'HELLO_OK'
+    if (type !== expected || this.#isGreeted) throw new TunnelError('PROTOCOL', `an unexpected ${type}`)
+    if (!this.#isRelay) this.#isGreeted = true
+    this.#handler.greeted(type, meta)
+  }
+
+  #onOpen(frame: OpenFrame): void {
+    const isOurs = frame.id % 2 === (this.#isRelay ? 0 : 1)
+    if (isOurs || frame.id <= this.#lastPeerId || frame.id > SESSION_LIMITS.lastId) {
+      throw new TunnelError('PROTOCOL', `OPEN with id ${frame.id} after ${this.#lastPeerId}`)
+    }
+    if (!this.#opens.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many OPENs')
+    this.#lastPeerId = frame.id
+    try {
+      if (this.#isDraining) throw new TunnelError('REFUSED', 'draining')
+      if (this.#entries.size >= SESSION_LIMITS.streams) throw new TunnelError('REFUSED', 'too many streams')
+      if (frame.earlyData.length > INITIAL_CREDIT) throw new TunnelError('FLOW_CONTROL')
+      this.#handler.opening(frame)
+      if (frame.earlyData.length > 0) this.#onData(frame.id, 0, 0, frame.earlyData)
+    } catch (error) {
+      if (!(error instanceof TunnelError)) throw error
+      this.#refuse(frame.id, error)
+    }
+  }
+
+  #refuse(id: number, error: TunnelError): void {
+    this.#entries.delete(id)
+    this.control(
+      encodeControl({ type: 'RESET', id, code: wireFromCode(error.code), consumed: 0, detail: error.detail }),
+    )
+  }
+
+  #onStreamFrame(frame: StreamFrame): void {
+    if (frame.type === 'RESET' && !this.#resets.take(this.#now)) {
+      throw new TunnelError('ENHANCE_CALM', 'too many RESETs')
+    }
+    const entry = this.#entries.get(frame.id)
+    if (entry === undefined) {
+      this.#checkKnown(frame.id)
+      return
+    }
+    try {
+      entry.receiveControl(frame, this.#now)
+    } catch (error) {
+      this.#blame(entry, error)
+    }
+  }
+
+  /** Frames of a stream that is just over are late, not wrong; those of one that never was are. */
+  #checkKnown(id: number): void {
+    if (!this.#isGreeted) throw new TunnelError('PROTOCOL', 'a stream before the greeting')
+    const isOurs = id % 2 === (this.#isRelay ? 0 : 1)
+    if (isOurs ? id >= this.#nextId : id > this.#lastPeerId) {
+      throw new TunnelError('PROTOCOL', `stream ${id} was never opened`)
+    }
+  }
+
+  #blame(entry: StreamEntry, error: unknown): void {
+    if (!(error instanceof TunnelError)) throw error
+    entry.reset(error.code, error.detail)
+  }
+
+  #collectCredits(now: number): void {
+    for (const source of this.#creditDue.splice(0)) {
+      const bytes = source.takeCredit(now)
+      if (bytes !== undefined) this.link.send(bytes)
+    }
+  }
+
+  #expireOpenings(now: number): void {
+    while (this.#openings.length > 0) {
+      const oldest = this.#openings[0] as { stream: Stream; deadline: number }
+      if (oldest.stream.isOpening && oldest.deadline > now) return
+      this.#openings.shift()
+      if (oldest.stream.isOpening) oldest.stream.reset('OPEN_TIMEOUT')
+    }
+  }
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+/** The code and detail of a GOAWAY as an error, for logs and for streams that it ends. */
+export function goAwayError(frame: GoAwayFrame): TunnelError {
+  return new TunnelError(codeFromWire(frame.code))
+}

@@ -1,0 +1,332 @@
+import { codeFromWire, type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
+import { encodeControl } from './encode.ts'
+import { FLAG, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
+import { ReceiveHalf } from './receive-half.ts'
+import { type DataSource, type Piece, SourceActivity } from './scheduler.ts'
+import { SendHalf } from './send-half.ts'
+import {
+  move,
+  OPENING_MOVES,
+  type OpeningState,
+  RECEIVE_MOVES,
+  type ReceiveState,
+  SEND_MOVES,
+  type SendState,
+} from './stream-state.ts'
+import { INITIAL_WINDOW, type WindowBudget } from './window.ts'
+
+/** A stream that ended in one direction and moves nothing in the other is over after so many ms. */
+export const HALF_CLOSED_IDLE_MS = 600_000
+
+/** What a stream tells its owner. Calls come while bytes are being received: they must not throw and must not block. */
+export interface StreamHandler {
+  /** The far end accepted: `meta` is the CBOR of OPEN_OK. Opener only. */
+  opened(meta: Uint8Array): void
+  /** The next bytes in order. Their memory passes to the handler; it says `consume` when the bytes have gone on. */
+  data(bytes: Uint8Array): void
+  /** The far end sent FIN and everything before it was handed on. */
+  ended(): void
+  /** `room` is positive again. */
+  writable(): void
+  /** The far end reads no more; what is written from now on is dropped. */
+  stopped(code: ErrorCode): void
+  /** The stream is over, once: null where both directions ended cleanly. */
+  closed(error: TunnelError | null): void
+}
+
+/** Something that may owe a CREDIT when the link has room for one. */
+export interface CreditSource {
+  /** The CREDIT frame that is due, or undefined where it no longer is. */
+  takeCredit(now: number): Uint8Array | undefined
+}
+
+/** What a stream needs of the session that carries it. */
+export interface StreamCarrier {
+  /** Sends a control frame. */
+  control(bytes: Uint8Array): void
+  /** The stream has data to send. */
+  ready(source: DataSource): void
+  /** The stream owes a CREDIT: `takeCredit` will be called when there is room for it. */
+  creditDue(source: CreditSource): void
+  /** The stream is over; forget it. */
+  remove(stream: Stream): void
+}
+
+/**
+ * One end of one conversation: two halves, a little state, no I/O (docs/protocol.md sections 4 to 6). It belongs to its
+ * endpoint; the carrier beneath may change.
+ */
+export class Stream implements DataSource, CreditSource {
+  readonly id: number
+  readonly isOpener: boolean
+  readonly activity = new SourceActivity()
+  /** Monotonic ms of the last byte either way, for the limit on idle half-closed streams. */
+  lastActiveAt: number
+  isQueued = false
+  /** True while the carrier remembers that a CREDIT is due. */
+  isCreditQueued = false
+  readonly #carrier: StreamCarrier
+  readonly #handler: StreamHandler
+  readonly #send: SendHalf
+  readonly #receive: ReceiveHalf
+  #opening: OpeningState = 'opening'
+  #sending: SendState = 'sending'
+  #receiving: ReceiveState = 'receiving'
+  #wantsRoom = false
+  /** We told the far end to stop: what the owner still holds counts as consumed already. */
+  #isStopped = false
+  readonly #deliver: (bytes: Uint8Array) => void
+  readonly #end: () => void
+
+  constructor(options: {
+    id: number
+    isOpener: boolean
+    carrier: StreamCarrier
+    handler: StreamHandler
+    budget: WindowBudget
+    /** Offset the far end granted: of OPEN for an acceptor, the initial credit for an opener. */
+    sendLimit: number
+    now: number
+  }) {
+    this.id = options.id
+    this.isOpener = options.isOpener
+    this.lastActiveAt = options.now
+    this.#carrier = options.carrier
+    this.#handler = options.handler
+    this.#send = new SendHalf(options.sendLimit)
+    this.#receive = new ReceiveHalf(options.budget, options.isOpener ? INITIAL_WINDOW : INITIAL_CREDIT)
+    this.#deliver = (bytes) => {
+      if (this.#receiving === 'receiving') this.#handler.data(bytes)
+      else this.#receive.consume(bytes.length)
+    }
+    this.#end = () => {
+      const wasRead = this.#receiving === 'receiving'
+      this.#receiving = move(RECEIVE_MOVES, this.#receiving, 'end')
+      if (wasRead) this.#handler.ended()
+    }
+  }
+
+  get isOpening(): boolean {
+    return this.#opening === 'opening'
+  }
+
+  get isClosed(): boolean {
+    return this.#opening === 'closed'
+  }
+
+  /** True while exactly one direction has ended. */
+  get isHalfClosed(): boolean {
+    return !this.isClosed && (this.#sending === 'sending') !== (this.#receiving === 'receiving')
+  }
+
+  /** Bytes that may be written now; at or below 0 the owner stops reading its source until `writable`. */
+  get room(): number {
+    if (this.isClosed || this.#sending !== 'sending') return 0
+    const room = this.#send.room
+    if (room <= 0) this.#wantsRoom = true
+    return room
+  }
+
+  /** Bytes that the stream holds for the far end and for its own reader. */
+  get heldBytes(): number {
+    return this.#send.keptBytes + this.#receive.bufferedBytes
+  }
+
+  get bytesSent(): number {
+    return this.#send.endOffset
+  }
+
+  get bytesReceived(): number {
+    return this.#receive.received
+  }
+
+  /** Queues `bytes`; see SendHalf.write for who owns them. After the end or a STOP they are dropped. */
+  write(bytes: Uint8Array, release?: () => void): void {
+    if (this.isClosed || this.#sending !== 'sending') {
+      release?.()
+      return
+    }
+    this.#send.write(bytes, release)
+    this.#wake()
+  }
+
+  /** Ends our direction: FIN goes out behind the last byte. */
+  end(): void {
+    if (this.isClosed || this.#sending !== 'sending') return
+    this.#sending = move(SEND_MOVES, this.#sending, 'end')
+    this.#send.end()
+    this.#wake()
+  }
+
+  /** Answers an OPEN of the far end: `meta` is the CBOR of OPEN_OK, at most 8,192 bytes. */
+  accept(meta: Uint8Array, now: number): void {
+    this.#opening = move(OPENING_MOVES, this.#opening, 'accept')
+    const { maxOffset } = this.#receive.grant(now)
+    this.#carrier.control(encodeControl({ type: 'OPEN_OK', id: this.id, maxOffset, meta }))
+    this.#wake()
+    this.#offerCredit()
+  }
+
+  /** The owner has passed `length` bytes on; the far end may send as many more. */
+  consume(length: number): void {
+    if (this.isClosed || this.#isStopped) return
+    this.#receive.consume(length)
+    this.#offerCredit()
+  }
+
+  /** Ends both directions at once and tells the far end why. */
+  reset(code: ErrorCode, detail = ''): void {
+    if (this.isClosed) return
+    this.#carrier.control(
+      encodeControl({
+        type: 'RESET',
+        id: this.id,
+        code: wireFromCode(code),
+        consumed: this.#receive.consumed,
+        detail,
+      }),
+    )
+    this.#close(code === 'OK' ? null : new TunnelError(code, detail))
+  }
+
+  /** Tells the far end that nobody reads what it sends; what still comes is dropped. */
+  stop(code: ErrorCode): void {
+    if (this.isClosed || this.#receiving !== 'receiving') return
+    this.#receiving = move(RECEIVE_MOVES, this.#receiving, 'stop')
+    this.#isStopped = true
+    this.#carrier.control(encodeControl({ type: 'STOP', id: this.id, code: wireFromCode(code) }))
+    this.#receive.consume(this.#receive.received - this.#receive.consumed)
+    this.#offerCredit()
+  }
+
+  /** The path is gone and nothing will bring another: ends the stream without telling the far end. */
+  lose(error: TunnelError): void {
+    if (!this.isClosed) this.#close(error)
+  }
+
+  // The carrier's side.
+
+  sweep(now: number): void {
+    this.#receive.shrinkIfIdle(now)
+    if (this.isHalfClosed && now - this.lastActiveAt >= HALF_CLOSED_IDLE_MS) this.reset('IDLE')
+  }
+
+  get isReady(): boolean {
+    return !this.isClosed && this.#send.isReady
+  }
+
+  next(max: number, now: number): Piece | undefined {
+    this.lastActiveAt = now
+    const piece = this.#send.take(max)
+    if (piece === undefined) return undefined
+    return { id: this.id, flags: piece.fin ? FLAG.FIN : 0, offset: piece.offset, bytes: piece.bytes }
+  }
+
+  /** Called when a turn of the scheduler has sent something of this stream. */
+  sent(): void {
+    this.#offerRoom()
+  }
+
+  takeCredit(now: number): Uint8Array | undefined {
+    this.isCreditQueued = false
+    if (this.isClosed || !this.#receive.isCreditDue) return undefined
+    const grant = this.#receive.grant(now)
+    const bytes = encodeControl({ type: 'CREDIT', id: this.id, ...grant })
+    if (grant.fin && this.#receiving === 'ended') {
+      this.#receiving = move(RECEIVE_MOVES, this.#receiving, 'deliver')
+      this.#closeIfDone()
+    }
+    return bytes
+  }
+
+  /** A piece of DATA came. @throws {TunnelError} FLOW_CONTROL or PROTOCOL, for which the carrier resets the stream */
+  receiveData(offset: number, bytes: Uint8Array, flags: number, now: number): void {
+    this.lastActiveAt = now
+    const fin = (flags & FLAG.FIN) !== 0
+    const arrival = this.#receive.accept({ offset, bytes, fin }, now, this.#deliver, this.#end)
+    if (arrival === 'dropped') this.#askAgain()
+    if (!this.isClosed) this.#offerCredit()
+  }
+
+  /** A control frame of this stream came. @throws {TunnelError} PROTOCOL or FLOW_CONTROL */
+  receiveControl(frame: StreamFrame, now: number): void {
+    this.lastActiveAt = now
+    switch (frame.type) {
+      case 'OPEN_OK':
+        if (!this.isOpener) throw new TunnelError('PROTOCOL', 'OPEN_OK from the opener')
+        this.#opening = move(OPENING_MOVES, this.#opening, 'accept')
+        this.#send.credit(frame.maxOffset, 0)
+        this.#handler.opened(frame.meta)
+        this.#wake()
+        this.#offerRoom()
+        return
+      case 'CREDIT':
+        this.#send.credit(frame.maxOffset, frame.consumed)
+        if (frame.fin && this.#sending === 'ended' && frame.consumed === this.#send.endOffset) {
+          this.#sending = move(SEND_MOVES, this.#sending, 'acknowledge')
+          this.#closeIfDone()
+        }
+        this.#wake()
+        this.#offerRoom()
+        return
+      case 'RESET':
+        this.#close(frame.code === 0 ? null : new TunnelError(codeFromWire(frame.code), frame.detail))
+        return
+      case 'STOP':
+        this.#stopped(codeFromWire(frame.code))
+        return
+      case 'RESUME':
+        this.#send.resume(frame.received)
+        this.#wake()
+        return
+      case 'PATH_LOST':
+        this.#askAgain()
+        return
+    }
+  }
+
+  #stopped(code: ErrorCode): void {
+    if (this.#sending !== 'sending') return
+    this.#sending = move(SEND_MOVES, this.#sending, 'end')
+    this.#send.cut()
+    this.#wake()
+    this.#handler.stopped(code)
+  }
+
+  #askAgain(): void {
+    this.#carrier.control(encodeControl({ type: 'RESUME', id: this.id, received: this.#receive.received }))
+    this.#receive.repeatGrant()
+    this.#offerCredit()
+  }
+
+  #wake(): void {
+    if (this.isReady) this.#carrier.ready(this)
+  }
+
+  #offerRoom(): void {
+    if (!this.#wantsRoom || this.isClosed || this.#sending !== 'sending' || this.#send.room <= 0) return
+    this.#wantsRoom = false
+    this.#handler.writable()
+  }
+
+  #offerCredit(): void {
+    // Before the answer to OPEN the far end has its initial credit and no more.
+    if (this.isCreditQueued || (this.isOpening && !this.isOpener)) return
+    if (!this.#receive.isCreditDue) return
+    this.isCreditQueued = true
+    this.#carrier.creditDue(this)
+  }
+
+  #closeIfDone(): void {
+    if (this.#sending === 'done' && this.#receiving === 'done') this.#close(null)
+  }
+
+  #close(error: TunnelError | null): void {
+    if (this.isClosed) return
+    this.#opening = move(OPENING_MOVES, this.#opening, 'close')
+    this.#send.drop()
+    this.#receive.drop()
+    this.#carrier.remove(this)
+    this.#handler.closed(error)
+  }
+}
