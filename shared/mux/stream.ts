@@ -114,6 +114,11 @@ export class Stream implements DataSource, CreditSource {
     return this.#opening === 'closed'
   }
 
+  /** True while what is written goes out: neither ended, stopped nor over. */
+  get isWriting(): boolean {
+    return !this.isClosed && this.#sending === 'sending'
+  }
+
   /** True while exactly one direction has ended. */
   get isHalfClosed(): boolean {
     return !this.isClosed && (this.#sending === 'sending') !== (this.#receiving === 'receiving')
@@ -121,7 +126,7 @@ export class Stream implements DataSource, CreditSource {
 
   /** Bytes that may be written now; at or below 0 the owner stops reading its source until `writable`. */
   get room(): number {
-    if (this.isClosed || this.#sending !== 'sending') return 0
+    if (!this.isWriting) return 0
     const room = this.#send.room
     if (room <= 0) this.#wantsRoom = true
     return room
@@ -142,7 +147,7 @@ export class Stream implements DataSource, CreditSource {
 
   /** Queues `bytes`; see SendHalf.write for who owns them. After the end or a STOP they are dropped. */
   write(bytes: Uint8Array, release?: () => void): void {
-    if (this.isClosed || this.#sending !== 'sending') {
+    if (!this.isWriting) {
       release?.()
       return
     }
@@ -152,7 +157,7 @@ export class Stream implements DataSource, CreditSource {
 
   /** Ends our direction: FIN goes out behind the last byte. */
   end(): void {
-    if (this.isClosed || this.#sending !== 'sending') return
+    if (!this.isWriting) return
     this.#sending = move(SEND_MOVES, this.#sending, 'end')
     this.#send.end()
     this.#wake()
@@ -304,7 +309,7 @@ export class Stream implements DataSource, CreditSource {
   }
 
   #offerRoom(): void {
-    if (!this.#wantsRoom || this.isClosed || this.#sending !== 'sending' || this.#send.room <= 0) return
+    if (!this.#wantsRoom || !this.isWriting || this.#send.room <= 0) return
     this.#wantsRoom = false
     this.#handler.writable()
   }

@@ -1,0 +1,122 @@
+import { decode, encode } from 'cborg'
+import * as v from 'valibot'
+import { TunnelError } from '../errors.ts'
+import { PRODUCT_VERSION, PROTOCOL_VERSIONS } from '../version.ts'
+
+/** What agent and connector say first (docs/protocol.md section 2). Unknown keys are skipped, for later revisions. */
+export interface Hello {
+  /** Lowest and highest revision spoken. */
+  readonly versions: readonly [number, number]
+  /** Names of optional abilities. */
+  readonly capabilities: readonly string[]
+  /** 16 random bytes made when the process started: tells a reconnect from a copy of the identity. */
+  readonly instance: Uint8Array
+  readonly product: string
+  /** SHA-256 of the site's rules, so that the relay can show when they changed; agents only. */
+  readonly policyDigest?: Uint8Array
+}
+
+/** What the relay answers. */
+export interface HelloOk {
+  readonly version: number
+  readonly capabilities: readonly string[]
+  /** Name of the session in both sides' logs. */
+  readonly session: string
+  /** Rises with each session of the same identity: the highest one is the living one. */
+  readonly generation: number
+  /** Silence in ms after which either side asks with PING; 1,000 to 120,000. */
+  readonly pingIntervalMs: number
+  /** The relay's wall clock in ms since 1970. */
+  readonly clock: number
+}
+
+const uint = v.pipe(v.number(), v.integer(), v.minValue(0))
+const name = v.pipe(v.string(), v.maxLength(64), v.regex(/^[\x20-\x7e]*$/))
+const capabilities = v.pipe(v.array(name), v.maxLength(32))
+const bytes = (length: number) =>
+  v.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length === length)
+
+const helloSchema = v.object({
+  versions: v.tuple([uint, uint]),
+  capabilities,
+  instance: bytes(16),
+  product: name,
+  policyDigest: v.optional(bytes(32)),
+})
+
+const helloOkSchema = v.object({
+  version: uint,
+  capabilities,
+  session: name,
+  generation: uint,
+  pingIntervalMs: v.pipe(uint, v.minValue(1_000), v.maxValue(120_000)),
+  clock: uint,
+})
+
+/** CBOR of HELLO, at most 8,192 bytes. */
+export function encodeHello(hello: Pick<Hello, 'instance'> & Partial<Hello>): Uint8Array {
+  return encodeMap({
+    versions: [PROTOCOL_VERSIONS.min, PROTOCOL_VERSIONS.max],
+    capabilities: [],
+    product: `sallyport/${PRODUCT_VERSION}`,
+    ...hello,
+  })
+}
+
+/** @throws {TunnelError} PROTOCOL where it is not a HELLO, or shares no revision with us */
+export function decodeHello(meta: Uint8Array): Hello & { readonly version: number } {
+  const hello = parseMap(helloSchema, meta, 'HELLO')
+  const version = Math.min(hello.versions[1], PROTOCOL_VERSIONS.max)
+  if (version < Math.max(hello.versions[0], PROTOCOL_VERSIONS.min)) {
+    throw new TunnelError('PROTOCOL', `no common revision: the peer speaks ${hello.versions.join(' to ')}`)
+  }
+  const { policyDigest, ...rest } = hello
+  return policyDigest === undefined ? { ...rest, version } : { ...rest, policyDigest, version }
+}
+
+/** CBOR of HELLO_OK. */
+export function encodeHelloOk(hello: HelloOk): Uint8Array {
+  return encodeMap(hello)
+}
+
+/** @throws {TunnelError} PROTOCOL where it is not a HELLO_OK, or chose a revision we did not offer */
+export function decodeHelloOk(meta: Uint8Array): HelloOk {
+  const hello = parseMap(helloOkSchema, meta, 'HELLO_OK')
+  if (hello.version < PROTOCOL_VERSIONS.min || hello.version > PROTOCOL_VERSIONS.max) {
+    throw new TunnelError('PROTOCOL', `the relay chose revision ${hello.version}`)
+  }
+  return hello
+}
+
+/** CBOR of a flat map; keys with undefined values are left out. */
+export function encodeMap(map: object): Uint8Array {
+  return encode(Object.fromEntries(Object.entries(map).filter(([, value]) => value !== undefined)))
+}
+
+/**
+ * The map in `meta`, checked by `schema`. Duplicate keys, indefinite lengths and anything behind the map are refused.
+ * @throws {TunnelError} PROTOCOL
+ */
+export function parseMap<Output>(
+  schema: v.GenericSchema<unknown, Output>,
+  meta: Uint8Array,
+  what: string,
+): Output {
+  let value: unknown
+  try {
+    value = decode(meta, {
+      strict: true,
+      allowIndefinite: false,
+      allowUndefined: false,
+      rejectDuplicateMapKeys: true,
+    })
+  } catch (error) {
+    throw new TunnelError('PROTOCOL', `${what} is not CBOR`, { cause: error })
+  }
+  const result = v.safeParse(schema, value)
+  if (!result.success) {
+    const [issue] = result.issues
+    throw new TunnelError('PROTOCOL', `${what}: ${v.getDotPath(issue) ?? 'map'} is not right`)
+  }
+  return result.output
+}

@@ -1,0 +1,53 @@
+import * as v from 'valibot'
+import { encodeMap, parseMap } from './hello.ts'
+
+/** What an OPEN asks for (docs/protocol.md section 4.1). */
+export interface OpenMeta {
+  /** Towards the relay `SITE/RESOURCE`, towards the agent `RESOURCE`. */
+  readonly resource: string
+  readonly protocol: 'tcp' | 'http'
+  /** Who opens: the connector's name, or the relay's own listener. Set by the relay, never believed from a connector. */
+  readonly opener?: string
+  /** Where the opener's peer comes from, as an address without port. */
+  readonly source?: string
+  /** 32 hex digits that name the stream in every log on the way. */
+  readonly trace?: string
+}
+
+/** What OPEN_OK tells. */
+export interface OpenOkMeta {
+  /** How long the agent needed to reach the target, in ms. */
+  readonly dialMs: number
+}
+
+const text = (max: number) => v.pipe(v.string(), v.maxLength(max), v.regex(/^[\x20-\x7e]*$/))
+
+const openSchema = v.object({
+  resource: v.pipe(text(130), v.regex(/^[a-z0-9][a-z0-9-]{0,62}(?:\/[a-z0-9][a-z0-9-]{0,62})?$/)),
+  protocol: v.picklist(['tcp', 'http']),
+  opener: v.optional(text(128)),
+  source: v.optional(text(64)),
+  trace: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))),
+})
+
+const openOkSchema = v.object({ dialMs: v.pipe(v.number(), v.integer(), v.minValue(0)) })
+
+/** CBOR of OPEN. */
+export function encodeOpenMeta(meta: OpenMeta): Uint8Array {
+  return encodeMap(meta)
+}
+
+/** @throws {TunnelError} PROTOCOL */
+export function decodeOpenMeta(meta: Uint8Array): v.InferOutput<typeof openSchema> {
+  return parseMap(openSchema, meta, 'OPEN')
+}
+
+/** CBOR of OPEN_OK. */
+export function encodeOpenOkMeta(meta: OpenOkMeta): Uint8Array {
+  return encodeMap(meta)
+}
+
+/** @throws {TunnelError} PROTOCOL */
+export function decodeOpenOkMeta(meta: Uint8Array): OpenOkMeta {
+  return parseMap(openOkSchema, meta, 'OPEN_OK')
+}

@@ -1,0 +1,249 @@
+import type net from 'node:net'
+import type { Effects } from '../effects.ts'
+import { isTunnelError, TunnelError } from '../errors.ts'
+import { DATA_HEAD_BYTES, writeDataHead } from '../mux/encode.ts'
+import type { FrameSink } from '../mux/link.ts'
+import type { Piece } from '../mux/scheduler.ts'
+import type { Session } from '../mux/session.ts'
+import { CLOSE, headBytes, OPCODE, WebSocketReader, writeHead } from '../wire/websocket.ts'
+
+/** Bytes given to the socket beyond what it has accepted; more would only build a queue that nothing can overtake. */
+const MAX_OUTSTANDING_BYTES = 65_536
+
+/** Pieces up to this size are copied behind their head: one small buffer is cheaper than two. */
+const COPY_BYTES = 2_048
+
+/** A timer that fires so much too late in ms saw the machine sleep. */
+const CLOCK_JUMP_MS = 5_000
+
+/** How long the closing handshake may take, in ms. */
+const CLOSE_TIMEOUT_MS = 2_000
+
+const ZERO_MASK = new Uint8Array(4)
+
+export interface SessionSocketOptions {
+  /** The upgraded connection; this takes it over whole. */
+  readonly socket: net.Socket
+  readonly session: Session
+  /** Clients mask their frames (RFC 6455 section 5.1), servers do not. */
+  readonly isClient: boolean
+  /**
+   * `zero` sends a mask of zeros: allowed inside TLS to a verified peer, where no proxy can read the frames, and it saves
+   * half of the sender's work. `random` where something in between reads them.
+   */
+  readonly mask: 'zero' | 'random'
+  readonly effects: Effects
+  /** The session is over, once; every stream was told before. */
+  readonly onClosed: (error: TunnelError) => void
+}
+
+/**
+ * Runs a session over an upgraded socket: bytes in, bytes out at the end of the event loop's turn, and one timer. It is
+ * the only place where mux, WebSocket frames and socket meet.
+ */
+export class SessionSocket implements FrameSink {
+  readonly #socket: net.Socket
+  readonly #session: Session
+  readonly #isClient: boolean
+  readonly #mask: 'zero' | 'random'
+  readonly #effects: Effects
+  readonly #onClosed: (error: TunnelError) => void
+  readonly #reader: WebSocketReader
+  #controls: Uint8Array[] = []
+  #isScheduled = false
+  #isOver = false
+  #cancelTimer: (() => void) | undefined
+  #timerAt = Number.POSITIVE_INFINITY
+
+  constructor(options: SessionSocketOptions) {
+    this.#socket = options.socket
+    this.#session = options.session
+    this.#isClient = options.isClient
+    this.#mask = options.mask
+    this.#effects = options.effects
+    this.#onClosed = options.onClosed
+    this.#reader = new WebSocketReader(
+      {
+        payload: (bytes) => this.#session.receive(bytes, this.#effects.now()),
+        messageEnd: () => this.#session.endMessage(),
+        ping: (bytes) => this.#writeFrame(OPCODE.pong, bytes),
+        close: (code) =>
+          this.#fail(new TunnelError('SESSION_LOST', `the peer closed with ${code}`), CLOSE.normal),
+      },
+      !options.isClient,
+    )
+    this.#socket.setNoDelay(true)
+    this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk))
+    this.#socket.on('error', (error) => this.#end(new TunnelError('SESSION_LOST', '', { cause: error })))
+    this.#socket.on('end', () => this.#end(new TunnelError('SESSION_LOST', 'the peer hung up')))
+    this.#socket.on('close', () => this.#end(new TunnelError('SESSION_LOST', 'the connection closed')))
+    this.#arm()
+  }
+
+  /** Something may be there to transmit: sends it at the end of this turn. */
+  wake(): void {
+    if (this.#isScheduled || this.#isOver) return
+    this.#isScheduled = true
+    setImmediate(this.#flush)
+  }
+
+  /** Ends the session with `error`: streams are lost, the peer gets a WebSocket CLOSE. */
+  close(error: TunnelError): void {
+    this.#fail(error, CLOSE.normal)
+  }
+
+  // As the sink of the session.
+
+  control(bytes: Uint8Array): void {
+    this.#controls.push(bytes)
+  }
+
+  data(piece: Piece): void {
+    this.#writeControls()
+    const { bytes } = piece
+    const length = bytes.length + DATA_HEAD_BYTES
+    const at = headBytes(length, this.#isClient)
+    const isCopied = bytes.length <= COPY_BYTES || this.#mask === 'random'
+    const head = Buffer.allocUnsafe(at + DATA_HEAD_BYTES + (isCopied ? bytes.length : 0))
+    const mask = this.#nextMask()
+    writeHead(head, OPCODE.binary, length, mask)
+    writeDataHead(head, at, { id: piece.id, flags: piece.flags, offset: piece.offset, length: bytes.length })
+    if (isCopied) {
+      head.set(bytes, at + DATA_HEAD_BYTES)
+      applyMask(head, at, mask)
+      this.#socket.write(head, this.#onWritten)
+      return
+    }
+    this.#socket.write(head)
+    this.#socket.write(bytes, this.#onWritten)
+  }
+
+  readonly #flush = (): void => {
+    this.#isScheduled = false
+    if (this.#isOver) return
+    const room = MAX_OUTSTANDING_BYTES - this.#socket.writableLength
+    if (room > 0 && this.#session.hasWork) this.#transmit(room)
+    if (!this.#isOver) this.#arm()
+  }
+
+  #transmit(room: number): void {
+    this.#socket.cork()
+    try {
+      this.#session.transmit(room, this.#effects.now(), this)
+      this.#writeControls()
+    } catch (error) {
+      this.#onFault(error)
+    } finally {
+      this.#socket.uncork()
+    }
+  }
+
+  readonly #onWritten = (): void => {
+    if (this.#socket.writableLength < MAX_OUTSTANDING_BYTES && this.#session.hasWork) this.wake()
+  }
+
+  /** Control frames of one turn share a message. */
+  #writeControls(): void {
+    if (this.#controls.length === 0) return
+    const controls = this.#controls
+    this.#controls = []
+    let batch: Uint8Array[] = []
+    let batchBytes = 0
+    for (const bytes of controls) {
+      if (batchBytes + bytes.length > 16_384 && batchBytes > 0) {
+        this.#writeFrame(OPCODE.binary, Buffer.concat(batch))
+        batch = []
+        batchBytes = 0
+      }
+      batch.push(bytes)
+      batchBytes += bytes.length
+    }
+    this.#writeFrame(OPCODE.binary, Buffer.concat(batch))
+  }
+
+  #writeFrame(opcode: number, payload: Uint8Array): void {
+    if (this.#socket.destroyed || this.#socket.writableEnded) return
+    const at = headBytes(payload.length, this.#isClient)
+    const frame = Buffer.allocUnsafe(at + payload.length)
+    const mask = this.#nextMask()
+    writeHead(frame, opcode, payload.length, mask)
+    frame.set(payload, at)
+    applyMask(frame, at, mask)
+    this.#socket.write(frame, this.#onWritten)
+  }
+
+  #nextMask(): Uint8Array | undefined {
+    if (!this.#isClient) return undefined
+    return this.#mask === 'zero' ? ZERO_MASK : this.#effects.randomBytes(4)
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#isOver) return
+    try {
+      this.#reader.push(chunk)
+    } catch (error) {
+      this.#onFault(error)
+    }
+    if (!this.#isOver) this.#arm()
+  }
+
+  #arm(): void {
+    const deadline = this.#session.deadline
+    if (deadline >= this.#timerAt) return
+    this.#cancelTimer?.()
+    this.#timerAt = deadline
+    this.#cancelTimer = this.#effects.after(Math.max(1, deadline - this.#effects.now()), () =>
+      this.#onTimer(),
+    )
+  }
+
+  #onTimer(): void {
+    const now = this.#effects.now()
+    const isLate = now - this.#timerAt > CLOCK_JUMP_MS
+    this.#timerAt = Number.POSITIVE_INFINITY
+    try {
+      // After a sleep the peer deserves a question before it is declared dead.
+      if (isLate) this.#session.link.probe(now)
+      else this.#session.tick(now)
+    } catch (error) {
+      this.#onFault(error)
+    }
+    if (!this.#isOver) this.#arm()
+  }
+
+  /** A TunnelError is the peer's fault and ends the session; anything else is a bug and must be seen. */
+  #onFault(error: unknown): void {
+    if (!isTunnelError(error)) {
+      this.#fail(new TunnelError('INTERNAL', '', { cause: error }), CLOSE.protocol)
+      throw error
+    }
+    this.#fail(error, error.code === 'SESSION_LOST' ? CLOSE.normal : CLOSE.protocol)
+  }
+
+  #fail(error: TunnelError, closeCode: number): void {
+    if (this.#isOver) return
+    const socket = this.#socket
+    this.#writeFrame(OPCODE.close, Uint8Array.of(closeCode >>> 8, closeCode & 0xff))
+    socket.end()
+    const cancel = this.#effects.after(CLOSE_TIMEOUT_MS, () => socket.destroy())
+    socket.once('close', cancel)
+    this.#end(error)
+  }
+
+  #end(error: TunnelError): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#cancelTimer?.()
+    this.#session.close(error)
+    if (!this.#socket.writableEnded) this.#socket.destroy()
+    this.#onClosed(error)
+  }
+}
+
+/** Masks `frame` from `at` on in place (RFC 6455 section 5.3). */
+function applyMask(frame: Uint8Array, at: number, mask: Uint8Array | undefined): void {
+  if (mask === undefined || mask === ZERO_MASK) return
+  for (let index = at; index < frame.length; index++) {
+    frame[index] = (frame[index] as number) ^ (mask[(index - at) & 3] as number)
+  }
+}
