@@ -14,7 +14,7 @@ type Database = Kysely<Tables>
 /** The part of the store that is about join tokens, and what they are spent for. */
 export function tokenQueries(
   db: Database,
-): Pick<Store, 'createJoinToken' | 'isJoinTokenOpen' | 'enrolAgent'> {
+): Pick<Store, 'createJoinToken' | 'isJoinTokenOpen' | 'enrollAgent'> {
   return {
     createJoinToken: (tenantId, token) =>
       db.transaction().execute(async (tx) => {
@@ -54,7 +54,7 @@ export function tokenQueries(
       return row !== undefined
     },
 
-    enrolAgent: (tenantId, tokenHash, agent) =>
+    enrollAgent: (tenantId, tokenHash, agent) =>
       db.transaction().execute(async (tx) => {
         // The one place where a token is judged: condition and change are one statement, so of two requests at the
         // same time one finds no row.

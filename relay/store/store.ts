@@ -92,7 +92,7 @@ export interface Store extends AsyncDisposable {
    * @returns the site
    * @throws {TunnelError} JOIN_TOKEN where the token is unknown, spent or expired
    */
-  enrolAgent(tenantId: string, tokenHash: Uint8Array, agent: NewAgent): Promise<string>
+  enrollAgent(tenantId: string, tokenHash: Uint8Array, agent: NewAgent): Promise<string>
   findAgent(tenantId: string, id: string): Promise<AgentRecord | undefined>
   /** By site, then by age. At most 10,000. */
   listAgents(tenantId: string, site?: string): Promise<readonly AgentRecord[]>

@@ -8,16 +8,16 @@ const T = 'default'
 
 async function enrolled(store: Store, id = 'a', site = 'berlin'): Promise<void> {
   await store.createJoinToken(T, { tokenHash: hashOf(id), site, createdAt: 500, expiresAt: 2_000 })
-  await store.enrolAgent(T, hashOf(id), newAgent(id))
+  await store.enrollAgent(T, hashOf(id), newAgent(id))
 }
 
 test('a token is spent once, and gives the agent its site', async (t) => {
   const { store } = await openTestStore(t)
   await store.createJoinToken(T, { tokenHash: hashOf('x'), site: 'berlin', createdAt: 500, expiresAt: 2_000 })
   assert.equal(await store.isJoinTokenOpen(T, hashOf('x'), 1_999), true)
-  assert.equal(await store.enrolAgent(T, hashOf('x'), newAgent('a')), 'berlin')
+  assert.equal(await store.enrollAgent(T, hashOf('x'), newAgent('a')), 'berlin')
   assert.equal(await store.isJoinTokenOpen(T, hashOf('x'), 1_999), false)
-  await assert.rejects(store.enrolAgent(T, hashOf('x'), newAgent('b')), { code: 'JOIN_TOKEN' })
+  await assert.rejects(store.enrollAgent(T, hashOf('x'), newAgent('b')), { code: 'JOIN_TOKEN' })
   assert.equal(await store.findAgent(T, 'b'), undefined)
 })
 
@@ -25,7 +25,7 @@ test('of many uses of one token at the same time exactly one wins', async (t) =>
   const { store } = await openTestStore(t)
   await store.createJoinToken(T, { tokenHash: hashOf('x'), site: 'berlin', createdAt: 500, expiresAt: 2_000 })
   const results = await Promise.allSettled(
-    Array.from({ length: 10 }, (_, i) => store.enrolAgent(T, hashOf('x'), newAgent(`a${i}`))),
+    Array.from({ length: 10 }, (_, i) => store.enrollAgent(T, hashOf('x'), newAgent(`a${i}`))),
   )
   assert.equal(results.filter((result) => result.status === 'fulfilled').length, 1)
   assert.equal((await store.listAgents(T)).length, 1)
@@ -35,22 +35,22 @@ test('a token that was spent through one opening of the file is spent for every 
   const { store, path } = await openTestStore(t)
   await using other = await openSqliteStore(path)
   await store.createJoinToken(T, { tokenHash: hashOf('x'), site: 'berlin', createdAt: 500, expiresAt: 2_000 })
-  await other.enrolAgent(T, hashOf('x'), newAgent('b'))
-  await assert.rejects(store.enrolAgent(T, hashOf('x'), newAgent('a')), { code: 'JOIN_TOKEN' })
+  await other.enrollAgent(T, hashOf('x'), newAgent('b'))
+  await assert.rejects(store.enrollAgent(T, hashOf('x'), newAgent('a')), { code: 'JOIN_TOKEN' })
 })
 
 test('a token that expires now or before cannot be spent', async (t) => {
   const { store } = await openTestStore(t)
   await store.createJoinToken(T, { tokenHash: hashOf('x'), site: 'berlin', createdAt: 500, expiresAt: 1_000 })
   assert.equal(await store.isJoinTokenOpen(T, hashOf('x'), 1_000), false)
-  await assert.rejects(store.enrolAgent(T, hashOf('x'), newAgent('a')), { code: 'JOIN_TOKEN' })
+  await assert.rejects(store.enrollAgent(T, hashOf('x'), newAgent('a')), { code: 'JOIN_TOKEN' })
 })
 
 test('an agent that cannot be inserted leaves its token unspent', async (t) => {
   const { store } = await openTestStore(t)
   await enrolled(store)
   await store.createJoinToken(T, { tokenHash: hashOf('x'), site: 'berlin', createdAt: 500, expiresAt: 2_000 })
-  await assert.rejects(store.enrolAgent(T, hashOf('x'), newAgent('a')), { code: 'CONFLICT' })
+  await assert.rejects(store.enrollAgent(T, hashOf('x'), newAgent('a')), { code: 'CONFLICT' })
   assert.equal(await store.isJoinTokenOpen(T, hashOf('x'), 1_000), true)
 })
 
@@ -76,7 +76,7 @@ test('another tenant sees neither agents nor connectors nor tokens', async (t) =
   assert.equal(await store.findAgent('other', 'a'), undefined)
   assert.equal(await store.revokeAgent('other', 'a', 1), false)
   assert.equal(await store.isGranted('other', 'c', 'berlin', 'db'), false)
-  await assert.rejects(store.enrolAgent('other', hashOf('x'), newAgent('b')), { code: 'JOIN_TOKEN' })
+  await assert.rejects(store.enrollAgent('other', hashOf('x'), newAgent('b')), { code: 'JOIN_TOKEN' })
 })
 
 test('a renewal raises the generation and keeps the previous certificate until the new one is used', async (t) => {

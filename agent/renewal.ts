@@ -1,0 +1,141 @@
+import type { Effects } from '../shared/effects.ts'
+import { isTunnelError, TunnelError } from '../shared/errors.ts'
+import { createCsr } from '../shared/identity/csr.ts'
+import { RENEW_PATH, type RenewRequest, renewResponseSchema } from '../shared/identity/enrollment-messages.ts'
+import { exportKey, generateKey } from '../shared/identity/keys.ts'
+import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import { Secret } from '../shared/secret.ts'
+import { withDeadline } from './enrollment.ts'
+import { type AgentIdentity, belongTogether, writeIdentity } from './identity-store.ts'
+import { firstReachable, postToRelay } from './relay-request.ts'
+
+/** Longest single sleep in milliseconds: after it the wall clock is read again, as a machine may have been asleep. */
+const SLEEP_MAX_MS = 60_000
+
+/**
+ * When to renew, by the clock of this machine alone: at two thirds of the lifetime, give or take a tenth of it, so that
+ * agents that enrolled together do not come back together.
+ *
+ * @param random in [0, 1)
+ * @returns milliseconds since 1970
+ */
+export function renewalTime(obtainedAt: number, lifetimeMs: number, now: number, random: number): number {
+  const delay = lifetimeMs * (2 / 3 + (random - 0.5) / 5)
+  // A clock that was set back must not put the renewal off beyond the lifetime.
+  return Math.min(obtainedAt, now) + delay
+}
+
+/**
+ * How long to wait after the given number of failures in a row, in milliseconds: from a minute, doubled each time, up to
+ * an hour, half of it by chance. For short lifetimes less, so that a dozen attempts fit into what is left.
+ *
+ * @param failures 1 or more
+ * @param random in [0, 1)
+ */
+export function retryDelay(failures: number, lifetimeMs: number, random: number): number {
+  const first = Math.min(60_000, lifetimeMs / 60)
+  const most = Math.min(3_600_000, lifetimeMs / 12)
+  const delay = Math.min(most, first * 2 ** Math.min(failures - 1, 20))
+  return delay * (0.5 + random / 2)
+}
+
+/** How much of the certificate's life is over: 0 fresh, 1 ended. From 0.8 on somebody should look. */
+export function spentLife(identity: AgentIdentity, now: number): number {
+  return Math.min(1, Math.max(0, (now - identity.obtainedAt) / identity.lifetimeMs))
+}
+
+export interface RenewOptions {
+  readonly directory: string
+  /** Where the relay is, from the settings. */
+  readonly addresses: readonly RelayAddress[]
+  readonly effects: Effects
+  readonly signal: AbortSignal
+  /** Version of this program. */
+  readonly version: string
+  /** Nonce of this process. */
+  readonly instance: string
+}
+
+/**
+ * Gets the next certificate for a fresh key and stores both before it resolves; the present ones stay good until the
+ * new ones are used for the first time, so nothing is lost where it fails half-way.
+ *
+ * @throws {TunnelError} REVOKED, IDENTITY, EXPIRED: asking again is of no use; RELAY_UNREACHABLE and others: it is
+ */
+export async function renewOnce(identity: AgentIdentity, options: RenewOptions): Promise<AgentIdentity> {
+  const key = await generateKey()
+  const body: RenewRequest = {
+    csr: await createCsr(key),
+    version: options.version,
+    instance: options.instance,
+  }
+  const answer = await firstReachable(options.addresses, (address) =>
+    postToRelay({
+      address,
+      trust: identity,
+      client: identity,
+      path: RENEW_PATH,
+      body,
+      answer: renewResponseSchema,
+      signal: withDeadline(options.signal),
+    }),
+  )
+  const { fingerprint: _fingerprint, ...issued } = answer
+  const next: AgentIdentity = {
+    ...identity,
+    ...issued,
+    key: new Secret(exportKey(key)),
+    obtainedAt: options.effects.date(),
+  }
+  if (!belongTogether(next))
+    throw new TunnelError('PROTOCOL', 'The relay sent a certificate for another key.')
+  await writeIdentity(options.directory, next)
+  return next
+}
+
+export interface KeepRenewedOptions extends RenewOptions {
+  /** Called with each new identity, which is stored already; the next session should use it. */
+  readonly onRenewed: (identity: AgentIdentity) => void
+  /** Called with each failure that will be tried again, and the share of life that is over. */
+  readonly onFailure: (err: unknown, spentLife: number) => void
+  /** Stands in for {@link renewOnce} in tests. */
+  readonly renew?: typeof renewOnce
+}
+
+/** Refusals that the next attempt would only get again. */
+const FINAL: ReadonlySet<string> = new Set(['REVOKED', 'IDENTITY', 'EXPIRED'])
+
+/**
+ * Renews the identity for as long as the process runs.
+ *
+ * @throws {TunnelError} REVOKED, IDENTITY or EXPIRED where the relay refuses for good; the reason of the signal
+ */
+export async function keepRenewed(identity: AgentIdentity, options: KeepRenewedOptions): Promise<never> {
+  const { effects, signal } = options
+  const renew = options.renew ?? renewOnce
+  let current = identity
+  let failures = 0
+  let due = renewalTime(current.obtainedAt, current.lifetimeMs, effects.date(), effects.random())
+  for (;;) {
+    await sleepUntil(due, effects, signal)
+    try {
+      current = await renew(current, options)
+      failures = 0
+      options.onRenewed(current)
+      due = renewalTime(current.obtainedAt, current.lifetimeMs, effects.date(), effects.random())
+    } catch (err) {
+      signal.throwIfAborted()
+      if (isTunnelError(err) && FINAL.has(err.code)) throw err
+      failures += 1
+      options.onFailure(err, spentLife(current, effects.date()))
+      due = effects.date() + retryDelay(failures, current.lifetimeMs, effects.random())
+    }
+  }
+}
+
+async function sleepUntil(due: number, effects: Effects, signal: AbortSignal): Promise<void> {
+  for (let now = effects.date(); now < due; now = effects.date()) {
+    await effects.sleep(Math.min(due - now, SLEEP_MAX_MS), signal)
+  }
+  signal.throwIfAborted()
+}

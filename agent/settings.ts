@@ -1,0 +1,70 @@
+import * as v from 'valibot'
+import { TunnelError } from '../shared/errors.ts'
+import { relayAddressesSchema, serverNameSchema } from '../shared/identity/credentials.ts'
+import { NAME_PATTERN } from '../shared/identity/names.ts'
+import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
+import { ID_PATTERN } from '../shared/identity/subject.ts'
+import type { AgentIdentity } from './identity-store.ts'
+
+/** What an administrator may read and change in `settings.json`; there is no secret in it. */
+export interface AgentSettings {
+  /** The identity that the settings belong to. */
+  readonly agentId: string
+  readonly site: string
+  /** Where the relay is, 1 to 4, in the order in which they are tried. */
+  readonly addresses: readonly RelayAddress[]
+  /** What the certificate of the relay must bear. */
+  readonly serverName: string
+}
+
+const settingsSchema = v.strictObject({
+  agentId: v.pipe(v.string(), v.regex(ID_PATTERN)),
+  site: v.pipe(v.string(), v.regex(NAME_PATTERN)),
+  relays: relayAddressesSchema,
+  serverName: serverNameSchema,
+})
+
+type Content = v.InferInput<typeof settingsSchema>
+
+/**
+ * Reads `settings.json`. Where it belongs to another identity, as after a crash in the middle of joining again, or
+ * does not exist, it is written anew from the identity, which alone decides.
+ *
+ * @throws {TunnelError} CONFIG naming the field that is not right
+ */
+export async function readSettings(directory: string, identity: AgentIdentity): Promise<AgentSettings> {
+  const file = await openFile(directory)
+  if (file.store.agentId !== identity.agentId) return writeSettings(directory, identity)
+  const parsed = v.safeParse(settingsSchema, file.store, { abortEarly: true })
+  if (!parsed.success) {
+    const field = v.getDotPath(parsed.issues[0]) ?? '(all)'
+    throw new TunnelError('CONFIG', `${file.path}: the field ${field} is not right.`, {
+      next: `mend ${file.path}, or remove it to return to what joining gave`,
+    })
+  }
+  const { relays, ...rest } = parsed.output
+  return { ...rest, addresses: relays }
+}
+
+/** Replaces `settings.json` by what joining gave. */
+export async function writeSettings(directory: string, identity: AgentIdentity): Promise<AgentSettings> {
+  const { agentId, site, addresses, serverName } = identity
+  const file = await openFile(directory)
+  file.store = { agentId, site, relays: addresses.map(formatRelayAddress), serverName }
+  return { agentId, site, addresses, serverName }
+}
+
+async function openFile(directory: string) {
+  // It takes 50 ms to load. Without a schema: its validator makes code from text.
+  const { default: Conf } = await import('conf')
+  try {
+    return new Conf<Content>({
+      cwd: directory,
+      configName: 'settings',
+      configFileMode: 0o600,
+      accessPropertiesByDotNotation: false,
+    })
+  } catch (err) {
+    throw new TunnelError('CONFIG', `settings.json in ${directory} cannot be read.`, { cause: err })
+  }
+}

@@ -1,0 +1,14 @@
+import type { Effects } from '../../shared/effects.ts'
+import type { Store } from '../store/store.ts'
+import type { CertificateAuthority } from './certificate-authority.ts'
+
+/** What every act of the authority needs. */
+export interface AuthorityContext {
+  readonly store: Store
+  readonly authority: CertificateAuthority
+  readonly effects: Effects
+  /** Of agents' certificates. */
+  readonly agentLifetimeMs: number
+  /** Of connectors' certificates. */
+  readonly connectorLifetimeMs: number
+}

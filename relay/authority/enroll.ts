@@ -1,0 +1,118 @@
+import { createHash, type X509Certificate } from 'node:crypto'
+import * as v from 'valibot'
+import { TunnelError } from '../../shared/errors.ts'
+import { verifyCsr } from '../../shared/identity/csr.ts'
+import {
+  type EnrollResponse,
+  enrollRequestSchema,
+  type RenewResponse,
+  renewRequestSchema,
+} from '../../shared/identity/enrollment-messages.ts'
+import { fingerprint } from '../../shared/identity/keys.ts'
+import { formatId, type Subject } from '../../shared/identity/subject.ts'
+import { issueClientCertificate } from './client-certificate.ts'
+import type { AuthorityContext } from './context.ts'
+import { identify } from './identify.ts'
+
+/** How a token is kept and looked up: the store never sees the token. */
+export function hashToken(token: Uint8Array): Buffer {
+  return createHash('sha256').update(token).digest()
+}
+
+/** Where a request to enrol came from. */
+export interface EnrollOrigin {
+  readonly tenantId: string
+  /** IP address, for the record. */
+  readonly sourceAddress: string
+}
+
+/**
+ * Answers `POST /v1/enroll`: spends the token for a new agent whose key signed the request.
+ *
+ * @param body the parsed JSON, not yet checked
+ * @throws {TunnelError} HTTP_BAD_REQUEST, JOIN_TOKEN, IDENTITY (the certificate request is not right), STORE
+ */
+export async function enroll(
+  context: AuthorityContext,
+  body: unknown,
+  origin: EnrollOrigin,
+): Promise<EnrollResponse> {
+  const request = parseBody(enrollRequestSchema, body)
+  const tokenHash = hashToken(Buffer.from(request.token, 'base64url'))
+  const { store, effects, authority } = context
+  // Who has no token must not make us verify and sign. The decision falls below, in the transaction.
+  if (!(await store.isJoinTokenOpen(origin.tenantId, tokenHash, effects.date()))) {
+    throw new TunnelError('JOIN_TOKEN')
+  }
+  const key = await verifyCsr(request.csr)
+  const subject: Subject = {
+    kind: 'agent',
+    tenantId: origin.tenantId,
+    id: formatId(effects.randomBytes(16)),
+  }
+  const issued = await issueClientCertificate(authority, key, subject, context.agentLifetimeMs, effects)
+  const site = await store.enrollAgent(origin.tenantId, tokenHash, {
+    ...issued.record,
+    id: subject.id,
+    createdAt: effects.date(),
+    version: request.version,
+    instance: request.instance,
+    sourceAddress: origin.sourceAddress,
+  })
+  return {
+    agentId: subject.id,
+    tenant: subject.tenantId,
+    site,
+    certificate: issued.pem,
+    lifetimeMs: issued.lifetimeMs,
+    fingerprint: issued.record.fingerprint,
+    generation: 1,
+  }
+}
+
+/** The client certificate of a connection, and what TLS said about it. */
+export interface Peer {
+  readonly certificate: X509Certificate | undefined
+  readonly authorized: boolean
+}
+
+/**
+ * Answers `POST /v1/renew`: the next certificate for the agent that presents its present one, with a fresh key.
+ *
+ * @param body the parsed JSON, not yet checked
+ * @throws {TunnelError} HTTP_BAD_REQUEST, IDENTITY, REVOKED, EXPIRED, STORE
+ */
+export async function renew(context: AuthorityContext, body: unknown, peer: Peer): Promise<RenewResponse> {
+  const principal = await identify(context, peer.certificate, peer.authorized)
+  if (principal.kind !== 'agent') throw new TunnelError('IDENTITY', 'Only agents renew here.')
+  const request = parseBody(renewRequestSchema, body)
+  const key = await verifyCsr(request.csr)
+  if (peer.certificate !== undefined && fingerprint(peer.certificate) === fingerprint(key)) {
+    throw new TunnelError('IDENTITY', 'A renewal needs a fresh key.')
+  }
+  const { store, effects, authority } = context
+  const { tenantId, id } = principal
+  const subject: Subject = { kind: 'agent', tenantId, id }
+  const issued = await issueClientCertificate(authority, key, subject, context.agentLifetimeMs, effects)
+  const next = { ...issued.record, renewedAt: effects.date() }
+  const generation = await store.renewAgent(tenantId, id, principal.serial, next)
+  // It was revoked or renewed by another in the meantime; both are found by asking again.
+  if (generation === undefined) {
+    await identify(context, peer.certificate, peer.authorized)
+    throw new TunnelError('IDENTITY', 'The agent was renewed by another at the same time.')
+  }
+  return {
+    certificate: issued.pem,
+    lifetimeMs: issued.lifetimeMs,
+    fingerprint: issued.record.fingerprint,
+    generation,
+  }
+}
+
+function parseBody<T extends v.GenericSchema>(schema: T, body: unknown): v.InferOutput<T> {
+  const parsed = v.safeParse(schema, body, { abortEarly: true })
+  if (parsed.success) return parsed.output
+  // The field only: the value may be a token.
+  const field = v.getDotPath(parsed.issues[0] as v.BaseIssue<unknown>) ?? '(all)'
+  throw new TunnelError('HTTP_BAD_REQUEST', `The field ${field} is not right.`)
+}
