@@ -12,6 +12,8 @@ export interface Hello {
   /** 16 random bytes made when the process started: tells a reconnect from a copy of the identity. */
   readonly instance: Uint8Array
   readonly product: string
+  /** Names of sessions that the sender still holds: the relay closes every other one of the same identity. */
+  readonly held: readonly string[]
   /** SHA-256 of the site's rules, so that the relay can show when they changed; agents only. */
   readonly policyDigest?: Uint8Array
 }
@@ -41,6 +43,7 @@ const helloSchema = v.object({
   capabilities,
   instance: bytes(16),
   product: name,
+  held: v.pipe(v.array(name), v.maxLength(16)),
   policyDigest: v.optional(bytes(32)),
 })
 
@@ -58,6 +61,7 @@ export function encodeHello(hello: Pick<Hello, 'instance'> & Partial<Hello>): Ui
   return encodeMap({
     versions: [PROTOCOL_VERSIONS.min, PROTOCOL_VERSIONS.max],
     capabilities: [],
+    held: [],
     product: `sallyport/${PRODUCT_VERSION}`,
     ...hello,
   })

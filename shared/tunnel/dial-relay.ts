@@ -1,7 +1,15 @@
+import type { IncomingMessage } from 'node:http'
 import type net from 'node:net'
 import tls from 'node:tls'
 import WebSocket from 'ws'
-import { TunnelError } from '../errors.ts'
+import { ERRORS, type ErrorCode, TunnelError } from '../errors.ts'
+import type { RelayAddress } from '../identity/relay-address.ts'
+import {
+  type ClientIdentity,
+  type RelayTrust,
+  relayConnectError,
+  relayTlsOptions,
+} from '../identity/relay-tls.ts'
 import { SUBPROTOCOL } from '../version.ts'
 import { MAX_MESSAGE_BYTES } from '../wire/websocket.ts'
 import { takeOverAfterHandshake } from './upgraded.ts'
@@ -9,20 +17,11 @@ import { takeOverAfterHandshake } from './upgraded.ts'
 /** How long TCP, TLS and the upgrade may take together, in ms. */
 const DIAL_TIMEOUT_MS = 15_000
 
-export interface RelayAddress {
-  readonly host: string
-  readonly port: number
-}
+/** What proves who we are and whom we expect. */
+export type TunnelIdentity = RelayTrust & ClientIdentity
 
-/** What proves who we are and whom we expect. PEM texts. */
-export interface TunnelIdentity {
-  /** The relay's own CA: the only root that is trusted on this connection. */
-  readonly ca: string
-  readonly certificate: string
-  readonly key: string
-  /** Name the relay's certificate must carry. */
-  readonly serverName: string
-}
+/** Longest problem document that is read, in bytes. */
+const MAX_PROBLEM_BYTES = 8_192
 
 /**
  * Opens the TLS 1.3 connection and upgrades it to a WebSocket; the library does the handshake and lets go of the socket.
@@ -40,11 +39,7 @@ export function dialRelay(
     const socket = tls.connect({
       host: address.host,
       port: address.port,
-      servername: identity.serverName,
-      ca: identity.ca,
-      cert: identity.certificate,
-      key: identity.key,
-      minVersion: 'TLSv1.3',
+      ...relayTlsOptions(identity, identity),
       ALPNProtocols: ['http/1.1'],
     })
     const webSocket = new WebSocket(`wss://${identity.serverName}:${address.port}${path}`, [SUBPROTOCOL], {
@@ -63,9 +58,9 @@ export function dialRelay(
     const onAbort = () =>
       fail(new TunnelError('RELAY_UNREACHABLE', `no answer from ${address.host}:${address.port}`))
     limit.addEventListener('abort', onAbort, { once: true })
-    webSocket.on('error', (error) => fail(dialError(error, address)))
+    webSocket.on('error', (error) => fail(relayConnectError(error, address)))
     webSocket.on('unexpected-response', (_request, response) => {
-      fail(refusal(response.statusCode ?? 0, response.headers['x-sallyport-code']))
+      readRefusal(response).then(fail, () => fail(new TunnelError('RELAY_UNREACHABLE')))
     })
     webSocket.on('upgrade', () => {
       release = takeOverAfterHandshake(socket)
@@ -79,27 +74,26 @@ export function dialRelay(
   })
 }
 
-/** Errors of certificate verification, which mean that something else than the relay answered. */
-const IDENTITY_ERRORS =
-  /^(?:ERR_TLS_|CERT_|DEPTH_|UNABLE_TO_|SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_CA|ERR_SSL_TLSV1_ALERT)/
-
-function dialError(error: NodeJS.ErrnoException, address: RelayAddress): TunnelError {
-  const where = `${address.host}:${address.port}`
-  const code = error.code ?? ''
-  if (IDENTITY_ERRORS.test(code)) {
-    return new TunnelError('RELAY_IDENTITY', `${where} (${code})`, { cause: error })
+/** The relay answers an upgrade it refuses with a problem document, which names the code. */
+async function readRefusal(response: IncomingMessage): Promise<TunnelError> {
+  const status = response.statusCode ?? 0
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > MAX_PROBLEM_BYTES) break
+    chunks.push(chunk)
   }
-  return new TunnelError('RELAY_UNREACHABLE', `${where} (${code === '' ? error.message : code})`, {
-    cause: error,
-  })
+  const code = problemCode(Buffer.concat(chunks).toString('utf8'))
+  if (code !== undefined) return new TunnelError(code, `the relay answered ${status}`)
+  return new TunnelError('RELAY_UNREACHABLE', `something on the way answered ${status}`)
 }
 
-/** The relay answers an upgrade it refuses with a status and names its code in a header. */
-function refusal(status: number, code: string | string[] | undefined): TunnelError {
-  const detail = `the relay answered ${status}`
-  if (code === 'REVOKED' || code === 'EXPIRED' || code === 'OVERLOADED' || code === 'DRAINING') {
-    return new TunnelError(code, detail)
+function problemCode(text: string): ErrorCode | undefined {
+  try {
+    const { code } = JSON.parse(text) as { code?: unknown }
+    return typeof code === 'string' && code in ERRORS ? (code as ErrorCode) : undefined
+  } catch {
+    return undefined
   }
-  if (status === 401 || status === 403) return new TunnelError('IDENTITY', detail)
-  return new TunnelError('RELAY_UNREACHABLE', detail)
 }

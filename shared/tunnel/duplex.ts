@@ -41,6 +41,16 @@ export class TunnelDuplex extends Duplex {
     return this.#isConnecting
   }
 
+  /** Gives the stream up when `signal` aborts. */
+  destroyOn(signal: AbortSignal): void {
+    const onAbort = () => this.destroy(new TunnelError('CANCELLED'))
+    if (signal.aborted) onAbort()
+    else {
+      signal.addEventListener('abort', onAbort, { once: true })
+      this.once('close', () => signal.removeEventListener('abort', onAbort))
+    }
+  }
+
   // As a Duplex.
 
   override _read(): void {

@@ -1,0 +1,117 @@
+import type { IncomingMessage } from 'node:http'
+import type { TLSSocket } from 'node:tls'
+import type { WebSocketServer } from 'ws'
+import type { Effects } from '../../shared/effects.ts'
+import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { decodeHello, encodeHelloOk } from '../../shared/handshake/hello.ts'
+import type { Logger } from '../../shared/log.ts'
+import { type OpenFrame, Session } from '../../shared/mux/session.ts'
+import type { WindowBudget } from '../../shared/mux/window.ts'
+import { jitteredInterval, PING_INTERVAL_MS } from '../../shared/tunnel/liveness.ts'
+import { SessionSocket } from '../../shared/tunnel/session-socket.ts'
+import { takeOverAfterHandshake } from '../../shared/tunnel/upgraded.ts'
+import type { Principal } from '../authority/identify.ts'
+import type { LiveSession, Sessions } from './sessions.ts'
+
+/** How long a peer may take to say HELLO after the upgrade, in ms. */
+const HELLO_TIMEOUT_MS = 5_000
+
+export interface AcceptContext {
+  readonly effects: Effects
+  readonly log: Logger
+  readonly budget: WindowBudget
+  readonly sessions: Sessions
+  readonly webSockets: WebSocketServer
+  /** The peer opens a stream; see SessionHandler.opening. */
+  readonly opening: (frame: OpenFrame, from: LiveSession) => void
+}
+
+/** Upgrades an authenticated request and runs its session until it ends. */
+export function acceptSession(
+  context: AcceptContext,
+  request: IncomingMessage,
+  head: Buffer,
+  principal: Principal,
+): void {
+  const socket = request.socket as TLSSocket
+  const release = takeOverAfterHandshake(socket)
+  context.webSockets.handleUpgrade(request, socket, head, () => {
+    release()
+    runSession(context, socket, principal, request.socket.remoteAddress ?? '')
+  })
+}
+
+function runSession(
+  context: AcceptContext,
+  socket: TLSSocket,
+  principal: Principal,
+  sourceAddress: string,
+): void {
+  const { effects, sessions } = context
+  const log = context.log.child({ kind: principal.kind, id: principal.id })
+  let live: LiveSession | undefined
+  const session: Session = new Session({
+    role: 'relay',
+    budget: context.budget,
+    pingIntervalMs: jitteredInterval(PING_INTERVAL_MS, effects),
+    now: effects.now(),
+    handler: {
+      greeted: (_type, meta) => {
+        cancelHello()
+        const hello = decodeHello(meta)
+        live = {
+          name: effects.randomBytes(8).toString('hex'),
+          principal,
+          session,
+          instance: Buffer.from(hello.instance).toString('hex'),
+          product: hello.product,
+          sourceAddress,
+          connectedAt: effects.date(),
+          generation: sessions.nextGeneration(),
+          close: (error) => link.close(error),
+        }
+        sessions.add(live, hello.held)
+        session.greet('HELLO_OK', helloOk(live, hello.version, effects))
+        log.info({ session: live.name, product: live.product, source: sourceAddress }, 'session opened')
+      },
+      opening: (frame) => {
+        if (live === undefined || principal.kind !== 'connector') {
+          throw new TunnelError('DENIED_BY_RELAY', 'agents open no streams')
+        }
+        context.opening(frame, live)
+      },
+      goAway: () => undefined,
+      wake: () => link.wake(),
+    },
+  })
+  const link: SessionSocket = new SessionSocket({
+    socket,
+    session,
+    isClient: false,
+    mask: 'zero',
+    effects,
+    onClosed: (error) => {
+      cancelHello()
+      if (live !== undefined) sessions.remove(live)
+      const cause = isTunnelError(error.cause) ? error.cause : error
+      log.info(
+        { session: live?.name, code: cause.code, detail: cause.detail, err: error.cause },
+        'session closed',
+      )
+    },
+  })
+  const cancelHello = effects.after(HELLO_TIMEOUT_MS, () =>
+    link.close(new TunnelError('OPEN_TIMEOUT', 'no HELLO')),
+  )
+}
+
+function helloOk(live: LiveSession, version: number, effects: Effects): Uint8Array {
+  return encodeHelloOk({
+    version,
+    capabilities: [],
+    session: live.name,
+    generation: live.generation,
+    pingIntervalMs: PING_INTERVAL_MS,
+    clock: effects.date(),
+  })
+}

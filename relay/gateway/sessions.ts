@@ -1,0 +1,155 @@
+import type { Effects } from '../../shared/effects.ts'
+import { TunnelError } from '../../shared/errors.ts'
+import type { Logger } from '../../shared/log.ts'
+import type { Session } from '../../shared/mux/session.ts'
+import type { Principal } from '../authority/identify.ts'
+import type { AgentRecord } from '../store/store.ts'
+
+/** A session that greeted and is registered. */
+export interface LiveSession {
+  readonly name: string
+  readonly principal: Principal
+  readonly session: Session
+  /** Nonce of the peer's process, in hexadecimal. */
+  readonly instance: string
+  readonly product: string
+  readonly sourceAddress: string
+  /** Milliseconds since 1970. */
+  readonly connectedAt: number
+  readonly generation: number
+  /** Ends the session at once. */
+  close(error: TunnelError): void
+}
+
+/** How often certificates of live sessions are held against the clock, in ms. */
+const EXPIRY_CHECK_MS = 1_000
+
+export interface SessionsOptions {
+  readonly effects: Effects
+  readonly log: Logger
+  /** The record of an agent now, to see whether it was renewed since its session began. */
+  readonly findAgent: (tenantId: string, id: string) => Promise<AgentRecord | undefined>
+}
+
+/**
+ * Every living session of the relay. TLS looks at a certificate once; this closes what was revoked or has expired since
+ * (docs/protocol.md section 8).
+ */
+export class Sessions {
+  readonly #options: SessionsOptions
+  /** By tenant and site. */
+  readonly #agents = new Map<string, Set<LiveSession>>()
+  readonly #all = new Set<LiveSession>()
+  readonly #expiries = new Map<LiveSession, number>()
+  #generation = 0
+  #cancel: () => void
+
+  constructor(options: SessionsOptions) {
+    this.#options = options
+    this.#cancel = options.effects.after(EXPIRY_CHECK_MS, () => this.#watchExpiry())
+  }
+
+  /** A number higher than that of any session before. */
+  nextGeneration(): number {
+    return ++this.#generation
+  }
+
+  /** Registers a session, before its HELLO_OK goes out; what the same agent holds no longer makes room. */
+  add(live: LiveSession, held: readonly string[]): void {
+    const { principal } = live
+    if (principal.kind === 'agent') {
+      const key = siteKey(principal.tenantId, principal.site)
+      const peers = this.#agents.get(key) ?? new Set()
+      for (const old of peers) {
+        if (old.principal.id === principal.id && !held.includes(old.name)) this.#replace(old, live)
+      }
+      peers.add(live)
+      this.#agents.set(key, peers)
+    }
+    this.#all.add(live)
+    this.#expiries.set(live, principal.notAfter)
+  }
+
+  remove(live: LiveSession): void {
+    this.#all.delete(live)
+    this.#expiries.delete(live)
+    const { principal } = live
+    if (principal.kind !== 'agent') return
+    const key = siteKey(principal.tenantId, principal.site)
+    const peers = this.#agents.get(key)
+    peers?.delete(live)
+    if (peers?.size === 0) this.#agents.delete(key)
+  }
+
+  /**
+   * The session of a site's agents that has the least to do.
+   * @throws {TunnelError} AGENT_OFFLINE
+   */
+  pickAgent(tenantId: string, site: string): LiveSession {
+    let best: LiveSession | undefined
+    for (const live of this.#agents.get(siteKey(tenantId, site)) ?? []) {
+      if (!live.session.isOpen) continue
+      if (best === undefined || live.session.streamCount < best.session.streamCount) best = live
+    }
+    if (best === undefined) throw new TunnelError('AGENT_OFFLINE', site)
+    return best
+  }
+
+  /** Closes every session of an identity. @returns how many there were */
+  revoke(kind: Principal['kind'], tenantId: string, id: string): number {
+    let count = 0
+    for (const live of [...this.#all]) {
+      const { principal } = live
+      if (principal.kind !== kind || principal.tenantId !== tenantId || principal.id !== id) continue
+      live.close(new TunnelError('REVOKED'))
+      count++
+    }
+    return count
+  }
+
+  list(): readonly LiveSession[] {
+    return [...this.#all]
+  }
+
+  /** Stops watching the clock. The sessions are their owner's to close. */
+  stop(): void {
+    this.#cancel()
+  }
+
+  #replace(old: LiveSession, live: LiveSession): void {
+    const isSameProcess = old.instance === live.instance
+    this.#options.log.info({ agentId: live.principal.id, isSameProcess }, 'session replaced')
+    old.session.goAway('REPLACED', 0)
+    old.close(new TunnelError('REPLACED'))
+  }
+
+  #watchExpiry(): void {
+    const now = this.#options.effects.date()
+    for (const [live, notAfter] of this.#expiries) {
+      if (now < notAfter) continue
+      // Looked up once: what comes back is a later date, or the end.
+      this.#expiries.set(live, Number.POSITIVE_INFINITY)
+      this.#expire(live, now).catch((err: unknown) => {
+        this.#options.log.error({ err, session: live.name }, 'expiry check failed')
+        live.close(new TunnelError('EXPIRED'))
+      })
+    }
+    this.#cancel = this.#options.effects.after(EXPIRY_CHECK_MS, () => this.#watchExpiry())
+  }
+
+  async #expire(live: LiveSession, now: number): Promise<void> {
+    const { principal } = live
+    // An agent renews over a connection of its own while its session lives: the session lives on with the agent.
+    const agent =
+      principal.kind === 'agent' ? await this.#options.findAgent(principal.tenantId, principal.id) : undefined
+    if (agent !== undefined && agent.revokedAt === undefined && agent.notAfter > now) {
+      if (this.#all.has(live)) this.#expiries.set(live, agent.notAfter)
+      return
+    }
+    live.close(new TunnelError('EXPIRED'))
+  }
+}
+
+function siteKey(tenantId: string, site: string): string {
+  return `${tenantId}/${site}`
+}

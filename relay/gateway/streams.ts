@@ -1,0 +1,102 @@
+import type { Duplex } from 'node:stream'
+import type { Effects } from '../../shared/effects.ts'
+import { codeFromWire, type ErrorCode, isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { decodeOpenMeta, encodeOpenMeta, type OpenMeta } from '../../shared/handshake/open.ts'
+import { parseResourceName } from '../../shared/identity/names.ts'
+import type { Logger } from '../../shared/log.ts'
+import { Route } from '../../shared/mux/route.ts'
+import type { OpenFrame } from '../../shared/mux/session.ts'
+import type { Stream, StreamHandler } from '../../shared/mux/stream.ts'
+import { TunnelDuplex } from '../../shared/tunnel/duplex.ts'
+import type { OpenRequest } from '../../shared/tunnel/opener.ts'
+import type { Store } from '../store/store.ts'
+import type { LiveSession, Sessions } from './sessions.ts'
+
+export interface StreamsOptions {
+  readonly sessions: Sessions
+  readonly store: Pick<Store, 'isGranted'>
+  readonly effects: Pick<Effects, 'randomBytes'>
+  readonly log: Logger
+}
+
+/** How streams come about at the relay: connectors' are authorised and routed, its own listeners' are opened here. */
+export class Streams {
+  readonly #options: StreamsOptions
+
+  constructor(options: StreamsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * An OPEN of a connector: goes on to an agent of the site once the grant was found, with what the relay knows of the
+   * opener in place of what the connector says.
+   * @throws {TunnelError} PROTOCOL
+   */
+  route(frame: OpenFrame, from: LiveSession): void {
+    const meta = decodeOpenMeta(frame.meta)
+    const trace = meta.trace ?? this.#newTrace()
+    const log = this.#options.log.child({ trace, connector: from.principal.id, resource: meta.resource })
+    const route = new Route(from.session, frame, {
+      accepted: () => log.debug('stream open'),
+      ended: (code, sent, received) =>
+        log.info({ code: codeFromWire(code), sent, received }, 'stream closed'),
+    })
+    const { resource, protocol } = meta
+    this.#forward(route, frame, from, { resource, protocol, trace }).catch((error: unknown) => {
+      if (!isTunnelError(error)) log.error({ err: error }, 'stream not routed')
+      const code: ErrorCode = isTunnelError(error) ? error.code : 'INTERNAL'
+      route.end(code, isTunnelError(error) ? error.detail : '')
+    })
+  }
+
+  async #forward(
+    route: Route,
+    frame: OpenFrame,
+    from: LiveSession,
+    meta: OpenMeta & { trace: string },
+  ): Promise<void> {
+    const { principal } = from
+    const { site, resource } = parseResourceName(meta.resource)
+    // What was not granted and what does not exist answer alike: nobody learns names here.
+    const isGranted = await this.#options.store.isGranted(principal.tenantId, principal.id, site, resource)
+    if (!isGranted) throw new TunnelError('DENIED_BY_RELAY')
+    if (route.isOver) return
+    const agent = this.#options.sessions.pickAgent(principal.tenantId, site)
+    const opener = principal.kind === 'connector' ? principal.name : principal.id
+    const onward = { ...meta, resource, opener, source: from.sourceAddress }
+    route.forward(agent.session, frame, encodeOpenMeta(onward))
+  }
+
+  /**
+   * Opens a stream of the relay's own, for a listener or the HTTP ingress.
+   * @throws {TunnelError} AGENT_OFFLINE, DRAINING, OVERLOADED: nothing was dialled
+   */
+  open(request: Omit<OpenRequest, 'signal'>, handler: StreamHandler): Stream {
+    const { tenantId, site, resource, protocol, sourceAddress } = request
+    const agent = this.#options.sessions.pickAgent(tenantId, site)
+    const trace = request.traceId ?? this.#newTrace()
+    return agent.session.open(
+      encodeOpenMeta({ resource, protocol, opener: 'relay', source: sourceAddress, trace }),
+      handler,
+    )
+  }
+
+  /** The same as a Duplex, which is destroyed with the error where there is one. */
+  openDuplex(request: OpenRequest): Duplex {
+    const duplex = new TunnelDuplex()
+    const { signal, ...rest } = request
+    try {
+      duplex.stream = this.open(rest, duplex.handler)
+    } catch (error) {
+      // The caller has no listener for 'error' yet.
+      setImmediate(() => duplex.destroy(error as Error))
+      return duplex
+    }
+    if (signal !== undefined) duplex.destroyOn(signal)
+    return duplex
+  }
+
+  #newTrace(): string {
+    return this.#options.effects.randomBytes(16).toString('hex')
+  }
+}

@@ -1,0 +1,129 @@
+import type net from 'node:net'
+import { parseListenAddress } from '../shared/cli/listen-address.ts'
+import { isTunnelError, TunnelError } from '../shared/errors.ts'
+import type { Logger } from '../shared/log.ts'
+import type { Streams } from './gateway/streams.ts'
+import { listenTcp } from './ingress/tcp.ts'
+import type { Publication, Store } from './store/store.ts'
+
+export interface PublicationsOptions {
+  readonly tenantId: string
+  readonly store: Store
+  readonly streams: Streams
+  readonly log: Logger
+  /** Published host names have changed: the server certificate must follow. */
+  readonly onHosts: (hosts: readonly string[]) => Promise<void>
+}
+
+/** A publication and how it stands now. */
+export interface PublicationStatus extends Publication {
+  /** Where a TCP publication listens; undefined where it could not. */
+  readonly listening?: string
+  readonly error?: string
+}
+
+/** What the relay offers by itself: TCP listeners and HTTP host names, kept in the store and opened again at each start. */
+export class Publications {
+  readonly #options: PublicationsOptions
+  readonly #servers = new Map<string, net.Server>()
+  readonly #errors = new Map<string, string>()
+  #hosts = new Map<string, Publication>()
+
+  constructor(options: PublicationsOptions) {
+    this.#options = options
+  }
+
+  /** The publication of a canonical host name. */
+  byHost(host: string): Publication | undefined {
+    return this.#hosts.get(host)
+  }
+
+  hosts(): readonly string[] {
+    return [...this.#hosts.keys()]
+  }
+
+  /** Opens what the store holds. A listener that cannot be opened is told in the status and stops nothing else. */
+  async start(): Promise<void> {
+    for (const publication of await this.#options.store.listPublications(this.#options.tenantId)) {
+      if (publication.kind === 'host') this.#hosts.set(publication.address, publication)
+      else {
+        await this.#open(publication).catch((error: unknown) => {
+          if (!isTunnelError(error)) throw error
+          this.#errors.set(publication.address, error.detail)
+          this.#options.log.error({ address: publication.address, err: error }, 'publication cannot listen')
+        })
+      }
+    }
+  }
+
+  /**
+   * Opens and then stores a publication: one that cannot work is not kept.
+   * @returns where it can be reached; for port 0 the port that the system chose
+   * @throws {TunnelError} LISTEN, CONFLICT, STORE
+   */
+  async publish(publication: Publication): Promise<string> {
+    const { store, tenantId } = this.#options
+    if (publication.kind === 'host') {
+      await store.publish(tenantId, publication)
+      this.#hosts.set(publication.address, publication)
+      await this.#options.onHosts(this.hosts())
+      return publication.address
+    }
+    const address = await this.#open(publication)
+    try {
+      await store.publish(tenantId, { ...publication, address })
+    } catch (error) {
+      this.#close(address)
+      throw error
+    }
+    return address
+  }
+
+  /** Takes all publications of a resource back. @throws {TunnelError} NOT_FOUND where there is none */
+  async unpublish(site: string, resource: string): Promise<readonly Publication[]> {
+    const { store, tenantId } = this.#options
+    const all = await store.listPublications(tenantId)
+    const gone = all.filter((one) => one.site === site && one.resource === resource)
+    if (gone.length === 0) throw new TunnelError('NOT_FOUND', `${site}/${resource} is not published.`)
+    for (const publication of gone) {
+      await store.unpublish(tenantId, publication.kind, publication.address)
+      if (publication.kind === 'host') this.#hosts.delete(publication.address)
+      else this.#close(publication.address)
+    }
+    if (gone.some((one) => one.kind === 'host')) await this.#options.onHosts(this.hosts())
+    return gone
+  }
+
+  async list(): Promise<readonly PublicationStatus[]> {
+    const all = await this.#options.store.listPublications(this.#options.tenantId)
+    return all.map((publication) => {
+      const error = this.#errors.get(publication.address)
+      if (error !== undefined) return { ...publication, error }
+      return publication.kind === 'tcp' ? { ...publication, listening: publication.address } : publication
+    })
+  }
+
+  /** Takes no more connections; those that are open go on. */
+  stop(): void {
+    for (const server of this.#servers.values()) server.close()
+    this.#servers.clear()
+  }
+
+  async #open(publication: Publication): Promise<string> {
+    const { tenantId, streams, log } = this.#options
+    const { host, port } = parseListenAddress(publication.address)
+    const { site, resource } = publication
+    const server = await listenTcp({ tenantId, name: { site, resource }, host, port, streams, log })
+    const bound = server.address() as net.AddressInfo
+    const address = `${host.includes(':') ? `[${host}]` : host}:${bound.port}`
+    this.#servers.set(address, server)
+    this.#errors.delete(address)
+    return address
+  }
+
+  #close(address: string): void {
+    this.#servers.get(address)?.close()
+    this.#servers.delete(address)
+    this.#errors.delete(address)
+  }
+}

@@ -1,0 +1,164 @@
+import type https from 'node:https'
+import type net from 'node:net'
+import { WebSocketServer } from 'ws'
+import type { Effects } from '../shared/effects.ts'
+import { TunnelError } from '../shared/errors.ts'
+import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import type { Logger } from '../shared/log.ts'
+import { createWindowBudget } from '../shared/mux/window.ts'
+import { MAX_MESSAGE_BYTES } from '../shared/wire/websocket.ts'
+import { openAuthority, serverCertificateDirectory } from './authority/authority.ts'
+import type { AuthorityContext } from './authority/context.ts'
+import { ensureServerCertificate } from './authority/server-certificate.ts'
+import { createGatewayServer, tlsContext } from './gateway/server.ts'
+import { Sessions } from './gateway/sessions.ts'
+import { Streams } from './gateway/streams.ts'
+import { createHttpIngress } from './ingress/http.ts'
+import { listen } from './ingress/tcp.ts'
+import { Publications } from './publications.ts'
+import { DEFAULT_TENANT } from './store/store.ts'
+
+/** Windows of the relay's own streams beyond 256 KiB each, in bytes for the whole process. */
+const WINDOW_BUDGET_BYTES = 512 * 1024 * 1024
+
+/** How often the server certificate is looked at, in ms. */
+const CERTIFICATE_CHECK_MS = 3_600_000
+
+/** How long streams may go on while the relay shuts down, in ms. */
+const DRAIN_MS = 10_000
+
+/** How often a relay that shuts down looks whether it is done, in ms. */
+const DRAIN_POLL_MS = 50
+
+export interface RelayOptions {
+  readonly directory: string
+  readonly listen: { readonly host: string; readonly port: number }
+  /** The DNS name or address by which agents and connectors reach the relay; goes into its certificate. */
+  readonly name: string
+  readonly effects: Effects
+  readonly log: Logger
+  /** Lifetime of agents' certificates in ms. */
+  readonly agentLifetimeMs?: number
+}
+
+/** The library does the handshake only; its limits count all the same until it lets go of the socket. */
+const WEB_SOCKET_OPTIONS = {
+  noServer: true,
+  perMessageDeflate: false,
+  maxPayload: MAX_MESSAGE_BYTES,
+  clientTracking: false,
+}
+
+/** A running relay. */
+export interface Relay {
+  /** Where it is reached from outside. */
+  readonly address: RelayAddress
+  readonly listening: { readonly host: string; readonly port: number }
+  readonly authority: AuthorityContext
+  readonly sessions: Sessions
+  readonly publications: Publications
+  /** Takes nothing new, lets streams end for at most `drainMs` (10 s), then closes everything. */
+  stop(drainMs?: number): Promise<void>
+}
+
+/**
+ * Starts a relay on its data directory; the first run makes database, CA and certificate.
+ * @throws {TunnelError} LISTEN, STORE, PERMISSIONS, CONFIG; nothing is left running then
+ */
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const { effects, log } = options
+  const authority = await openAuthority(options)
+  const { store } = authority
+  const sessions = new Sessions({ effects, log, findAgent: (tenantId, id) => store.findAgent(tenantId, id) })
+  const streams = new Streams({ sessions, store, effects, log })
+  let isDraining = false
+  const certificateFor = (hosts: readonly string[]) =>
+    ensureServerCertificate(
+      serverCertificateDirectory(options.directory),
+      authority.authority,
+      [options.name, ...hosts],
+      effects,
+    )
+  const renewCertificate = async (hosts: readonly string[]) => {
+    server.setSecureContext(tlsContext(await certificateFor(hosts), authority))
+  }
+  const shared = { tenantId: DEFAULT_TENANT, store, streams, log }
+  const publications = new Publications({ ...shared, onHosts: renewCertificate })
+  await publications.start()
+  const server: https.Server = createGatewayServer({
+    effects,
+    log,
+    budget: createWindowBudget(WINDOW_BUDGET_BYTES),
+    sessions,
+    webSockets: new WebSocketServer(WEB_SOCKET_OPTIONS),
+    opening: (frame, from) => streams.route(frame, from),
+    authority,
+    certificate: await certificateFor(publications.hosts()),
+    isOwnHost: (host) => host === options.name || publications.byHost(host) === undefined,
+    ingress: createHttpIngress({
+      route: (host) => hostPublication(publications, host),
+      open: (request) => streams.openDuplex(request),
+      log,
+      effects,
+    }),
+    isDraining: () => isDraining,
+  })
+  const cancelCheck = repeat(effects, CERTIFICATE_CHECK_MS, () => {
+    renewCertificate(publications.hosts()).catch((err: unknown) =>
+      log.error({ err }, 'certificate not renewed'),
+    )
+  })
+  const stop = async (drainMs = DRAIN_MS) => {
+    if (isDraining) return
+    isDraining = true
+    cancelCheck()
+    publications.stop()
+    server.close()
+    await drainSessions(sessions, effects, drainMs)
+    sessions.stop()
+    server.closeAllConnections()
+    await store[Symbol.asyncDispose]()
+  }
+  try {
+    await listen(server, options.listen.host, options.listen.port)
+  } catch (error) {
+    await stop(0)
+    throw error
+  }
+  const bound = server.address() as net.AddressInfo
+  return {
+    address: { host: options.name, port: bound.port },
+    listening: { host: options.listen.host, port: bound.port },
+    authority,
+    sessions,
+    publications,
+    stop,
+  }
+}
+
+function hostPublication(publications: Publications, host: string) {
+  const found = publications.byHost(host)
+  return found === undefined ? undefined : { tenantId: DEFAULT_TENANT, ...found, host }
+}
+
+/** GOAWAY to everyone, time for the streams, then the end. */
+async function drainSessions(sessions: Sessions, effects: Effects, drainMs: number): Promise<void> {
+  for (const live of sessions.list()) live.session.goAway('DRAINING', drainMs, 1_000)
+  const until = effects.now() + drainMs
+  const isBusy = () => sessions.list().some((live) => live.session.streamCount > 0)
+  while (isBusy() && effects.now() < until) {
+    await new Promise<void>((resolve) => {
+      effects.after(DRAIN_POLL_MS, resolve)
+    })
+  }
+  for (const live of sessions.list()) live.close(new TunnelError('DRAINING'))
+}
+
+function repeat(effects: Effects, ms: number, task: () => void): () => void {
+  let cancel = effects.after(ms, run)
+  function run() {
+    task()
+    cancel = effects.after(ms, run)
+  }
+  return () => cancel()
+}

@@ -1,0 +1,133 @@
+import type { Effects } from '../effects.ts'
+import { codeFromWire, type ErrorCode, TunnelError } from '../errors.ts'
+import { decodeHelloOk, encodeHello, type Hello, type HelloOk } from '../handshake/hello.ts'
+import type { RelayAddress } from '../identity/relay-address.ts'
+import { type OpenFrame, Session } from '../mux/session.ts'
+import type { WindowBudget } from '../mux/window.ts'
+import { dialRelay, type TunnelIdentity } from './dial-relay.ts'
+import { jitteredInterval, PING_INTERVAL_MS } from './liveness.ts'
+import { SessionSocket } from './session-socket.ts'
+
+/** How long the relay may take to answer HELLO, in ms. */
+const HELLO_TIMEOUT_MS = 5_000
+
+/** How often a session that was told to go looks whether its streams are over, in ms. */
+const DRAIN_POLL_MS = 250
+
+export interface ClientTunnelOptions {
+  readonly path: '/v1/agent' | '/v1/connector'
+  readonly address: RelayAddress
+  readonly identity: TunnelIdentity
+  readonly hello: Pick<Hello, 'instance'> & Partial<Hello>
+  readonly effects: Effects
+  readonly budget: WindowBudget
+  readonly mask: 'zero' | 'random'
+  /** The relay opens a stream; see SessionHandler.opening. */
+  readonly opening: (frame: OpenFrame, session: Session) => void
+  readonly signal: AbortSignal
+}
+
+/** Why a session is to be replaced, and how long its streams may go on, in ms. */
+export interface GoingAway {
+  readonly code: ErrorCode
+  readonly drainMs: number
+  /** Bound of a random pause before the replacement is made, in ms. */
+  readonly retryAfterMs: number
+}
+
+/** An agent's or connector's living session with a relay. */
+export interface ClientTunnel {
+  readonly session: Session
+  readonly address: RelayAddress
+  readonly relay: HelloOk
+  /** Resolves, and never rejects, when the session is over. */
+  readonly closed: Promise<TunnelError>
+  /** Resolves when the relay asks to be replaced; streams go on until they end or its time is over. */
+  readonly goingAway: Promise<GoingAway>
+  /** Ends the session at once. */
+  close(error: TunnelError): void
+  /** Asks for a replacement from our own side, as a GOAWAY of the relay would. */
+  retire(drainMs: number): void
+  /** Opens and takes no more streams, and ends the session when the last is over or after `drainMs`. */
+  drain(drainMs: number): void
+}
+
+/**
+ * Dials the relay, upgrades and greets.
+ * @throws {TunnelError} of `dialRelay`, and SESSION_LOST or PROTOCOL from the greeting
+ */
+export async function openClientTunnel(options: ClientTunnelOptions): Promise<ClientTunnel> {
+  const { effects, signal } = options
+  const socket = await dialRelay(options.address, options.path, options.identity, signal)
+  const closed = Promise.withResolvers<TunnelError>()
+  const greeted = Promise.withResolvers<HelloOk>()
+  const goingAway = Promise.withResolvers<GoingAway>()
+  // Nobody may be waiting for the greeting any more when it fails.
+  greeted.promise.catch(() => {})
+  const session: Session = new Session({
+    role: 'peer',
+    budget: options.budget,
+    pingIntervalMs: jitteredInterval(PING_INTERVAL_MS, effects),
+    now: effects.now(),
+    handler: {
+      greeted: (_type, meta) => {
+        const relay = decodeHelloOk(meta)
+        session.link.pingIntervalMs = jitteredInterval(relay.pingIntervalMs, effects)
+        greeted.resolve(relay)
+      },
+      opening: (frame) => options.opening(frame, session),
+      goAway: (frame) => goingAway.resolve({ ...frame, code: codeFromWire(frame.code) }),
+      wake: () => link.wake(),
+    },
+  })
+  const link: SessionSocket = new SessionSocket({
+    socket,
+    session,
+    isClient: true,
+    mask: options.mask,
+    effects,
+    onClosed: (error) => {
+      greeted.reject(error)
+      closed.resolve(error)
+    },
+  })
+  session.greet('HELLO', encodeHello(options.hello))
+  const cancel = effects.after(HELLO_TIMEOUT_MS, () => {
+    link.close(new TunnelError('RELAY_UNREACHABLE', 'the relay does not answer the greeting'))
+  })
+  const onAbort = () => link.close(new TunnelError('CANCELLED'))
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    const relay = await greeted.promise
+    return {
+      session,
+      address: options.address,
+      relay,
+      closed: closed.promise,
+      goingAway: goingAway.promise,
+      close: (error) => link.close(error),
+      retire: (drainMs) => goingAway.resolve({ drainMs, retryAfterMs: 0, code: 'DRAINING' }),
+      drain: (drainMs) => drain(session, link, effects, drainMs),
+    }
+  } finally {
+    cancel()
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Lets the streams of a session end, then closes it. */
+export function drain(
+  session: Session,
+  link: Pick<SessionSocket, 'close'>,
+  effects: Effects,
+  drainMs: number,
+): void {
+  session.goAway('DRAINING', drainMs)
+  const until = effects.now() + drainMs
+  const look = () => {
+    if (session.isClosed) return
+    if (session.streamCount === 0 || effects.now() >= until) link.close(new TunnelError('DRAINING'))
+    else effects.after(DRAIN_POLL_MS, look)
+  }
+  effects.after(DRAIN_POLL_MS, look)
+}

@@ -1,0 +1,97 @@
+import type { Effects } from '../effects.ts'
+import { type ErrorCode, isTunnelError, TunnelError } from '../errors.ts'
+import type { ClientTunnel } from './client-tunnel.ts'
+
+/** Backoff of docs/protocol.md section 8, in ms. */
+const BACKOFF = { first: 500, most: 30_000 } as const
+
+/** A session that lived so long in ms starts the backoff anew. */
+const HEALTHY_MS = 60_000
+
+/** How long to wait in ms where the relay knows us no more: asking again every second helps nobody. */
+const REFUSED = { first: 60_000, most: 300_000 } as const
+
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'REVOKED',
+  'IDENTITY',
+  'EXPIRED',
+  'RELAY_IDENTITY',
+  'REPLACED',
+])
+
+export interface KeepConnectedOptions {
+  readonly effects: Effects
+  readonly signal: AbortSignal
+  /** One attempt: dial, upgrade, greet. */
+  readonly connect: (signal: AbortSignal) => Promise<ClientTunnel>
+  /** The tunnel serves from now on; the one before may still carry its last streams. */
+  readonly onUp: (tunnel: ClientTunnel) => void
+  /** An attempt failed or the tunnel broke; the next attempt comes in `retryMs`. */
+  readonly onDown: (error: TunnelError, retryMs: number) => void
+}
+
+/**
+ * Keeps one tunnel up until `signal` aborts: full jitter between attempts, also after the very first, and a replacement
+ * before the old one goes where the relay asks for it.
+ */
+export async function keepConnected(options: KeepConnectedOptions): Promise<void> {
+  const { effects, signal } = options
+  let failures = 0
+  while (!signal.aborted) {
+    let upSince = Number.POSITIVE_INFINITY
+    let error: TunnelError
+    try {
+      const tunnel = await options.connect(signal)
+      upSince = effects.now()
+      options.onUp(tunnel)
+      const goAway = await untilOver(tunnel, signal)
+      if (goAway?.code === 'REPLACED') {
+        // Another process speaks for this identity: answering at once would only start a quarrel.
+        tunnel.close(new TunnelError('REPLACED'))
+      } else if (goAway !== undefined) {
+        failures = 0
+        tunnel.drain(goAway.drainMs)
+        await pause(effects, goAway.retryAfterMs * effects.random(), signal)
+        continue
+      }
+      error = await tunnel.closed
+    } catch (cause) {
+      if (!isTunnelError(cause)) throw cause
+      error = cause
+    }
+    if (signal.aborted) return
+    if (effects.now() - upSince >= HEALTHY_MS) failures = 0
+    const retryMs = backoff(failures++, error, effects.random())
+    options.onDown(error, retryMs)
+    await pause(effects, retryMs, signal)
+  }
+}
+
+/** The GOAWAY of the relay, or undefined where the tunnel ended without one. */
+async function untilOver(tunnel: ClientTunnel, signal: AbortSignal) {
+  const aborted = Promise.withResolvers<undefined>()
+  const onAbort = () => {
+    tunnel.close(new TunnelError('CANCELLED'))
+    aborted.resolve(undefined)
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([tunnel.goingAway, tunnel.closed.then(() => undefined), aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+async function pause(effects: Effects, ms: number, signal: AbortSignal): Promise<void> {
+  await effects.sleep(ms, signal).catch((reason: unknown) => {
+    if (!signal.aborted) throw reason
+  })
+}
+
+/** Full jitter: anything between nothing and twice as much as after the failure before. */
+export function backoff(failures: number, error: TunnelError, random: number): number {
+  const { first, most } = REFUSALS.has(error.code) ? REFUSED : BACKOFF
+  const ceiling = Math.min(most, first * 2 ** Math.min(failures, 20))
+  // Minutes of waiting for a refusal are a floor, not a chance.
+  return REFUSALS.has(error.code) ? ceiling * (0.5 + random / 2) : ceiling * random
+}
