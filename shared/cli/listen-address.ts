@@ -31,8 +31,3 @@ export function parseListenAddress(text: string): ListenAddress {
   }
   return { host: bare, port: Number(port) }
 }
-
-/** The same address as text, with brackets round an IPv6 host. */
-export function formatListenAddress({ host, port }: ListenAddress): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-}
