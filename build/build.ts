@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   copyFileSync,
   cpSync,
@@ -27,10 +27,10 @@ const ASSETS = '{shared,agent,relay,connector}/**/*.{sql,json,html,css,js}'
 const PAPERS = ['LICENSE', 'README.md', 'CHANGELOG.md', 'SECURITY.md']
 
 function compile(): void {
-  const compiler = join(root, 'node_modules/typescript/bin/tsc')
-  execFileSync(process.execPath, [compiler, '--project', join(root, 'build/tsconfig.json')], {
-    stdio: 'inherit',
-  })
+  const args = [join(root, 'node_modules/typescript/bin/tsc'), '--project', join(root, 'build/tsconfig.json')]
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
+  // What is wrong has been said by the compiler; a stack of ours would only hide it.
+  if (status !== 0) process.exit(1)
 }
 
 function copyFiles(): void {
