@@ -5,6 +5,7 @@ import {
   FRAME,
   HEADER_BYTES,
   MAX_DETAIL_BYTES,
+  MAX_META_BYTES,
   MAX_OFFSET,
   MAX_PAYLOAD_BYTES,
   OFFSET_BYTES,
@@ -78,7 +79,7 @@ export function encodeControl(frame: ControlFrame): Uint8Array {
     case 'OPEN':
       return encodeOpen(frame)
     case 'OPEN_OK': {
-      const bytes = start(FRAME.OPEN_OK, 0, frame.id, 8 + frame.meta.length)
+      const bytes = start(FRAME.OPEN_OK, 0, frame.id, 8 + metaLength(frame.meta))
       writeU64(bytes, 8, checked(frame.maxOffset))
       bytes.set(frame.meta, 16)
       return bytes
@@ -131,7 +132,7 @@ function encodeLinkFrame(
       return bytes
     }
     case 'GOAWAY': {
-      const bytes = start(FRAME.GOAWAY, 0, 0, 16 + frame.meta.length)
+      const bytes = start(FRAME.GOAWAY, 0, 0, 16 + metaLength(frame.meta))
       writeU32(bytes, 8, frame.code)
       writeU32(bytes, 12, frame.lastId)
       writeU32(bytes, 16, frame.drainMs)
@@ -141,7 +142,7 @@ function encodeLinkFrame(
     }
     case 'HELLO':
     case 'HELLO_OK': {
-      const bytes = start(FRAME[frame.type], 0, 0, frame.meta.length)
+      const bytes = start(FRAME[frame.type], 0, 0, metaLength(frame.meta))
       bytes.set(frame.meta, 8)
       return bytes
     }
@@ -149,7 +150,8 @@ function encodeLinkFrame(
 }
 
 function encodeOpen(frame: Extract<ControlFrame, { type: 'OPEN' }>): Uint8Array {
-  const bytes = start(FRAME.OPEN, frame.flags, frame.id, 12 + frame.meta.length + frame.earlyData.length)
+  const length = 12 + metaLength(frame.meta) + frame.earlyData.length
+  const bytes = start(FRAME.OPEN, frame.flags, frame.id, length)
   writeU64(bytes, 8, checked(frame.maxOffset))
   bytes[16] = frame.priority
   bytes[17] = frame.hops
@@ -163,6 +165,12 @@ function checked(offset: number): number {
   if (!(offset >= 0 && offset <= MAX_OFFSET))
     throw new TunnelError('INTERNAL', `offset ${offset} is out of range`)
   return offset
+}
+
+/** A longer one would be refused by the peer and end the whole session, so it never leaves. */
+function metaLength(meta: Uint8Array): number {
+  if (meta.length > MAX_META_BYTES) throw new TunnelError('INTERNAL', `meta of ${meta.length} bytes`)
+  return meta.length
 }
 
 /** At most 256 bytes of UTF-8, cut between characters. */
