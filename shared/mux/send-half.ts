@@ -175,8 +175,8 @@ export class SendHalf {
       this.#first++
       chunk = this.#chunks[this.#first]
     }
-    // Shifting the array on every credit would be quadratic; half empty is a fair time.
-    if (this.#first > 64 && this.#first * 2 > this.#chunks.length) {
+    // Shifting the array on every credit would be quadratic; half empty is a fair time. An idle stream holds no memory.
+    if (this.#first === this.#chunks.length || (this.#first > 64 && this.#first * 2 > this.#chunks.length)) {
       this.#chunks.splice(0, this.#first)
       this.#current -= this.#first
       this.#first = 0

@@ -1,0 +1,404 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { isTunnelError } from '../../../shared/errors.ts'
+import { MAX_UNSENT_BYTES, SendHalf } from '../../../shared/mux/send-half.ts'
+
+/** Byte number `offset` of every stream in these tests. */
+function byteAt(offset: number): number {
+  return (offset * 7 + (offset >> 8)) & 0xff
+}
+
+function pattern(from: number, length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => byteAt(from + index))
+}
+
+function write(half: SendHalf, length: number, release?: () => void): void {
+  half.write(pattern(half.endOffset, length), release)
+}
+
+function takeAll(half: SendHalf, max = 1_000): { offset: number; length: number; fin: boolean }[] {
+  const pieces = []
+  for (let piece = half.take(max); piece !== undefined; piece = half.take(max)) {
+    assert.deepEqual(piece.bytes, pattern(piece.offset, piece.bytes.length))
+    pieces.push({ offset: piece.offset, length: piece.bytes.length, fin: piece.fin })
+  }
+  return pieces
+}
+
+describe('a sending half', () => {
+  test('sends no further than it was granted', () => {
+    const half = new SendHalf(10)
+    write(half, 25)
+    assert.deepEqual(takeAll(half), [{ offset: 0, length: 10, fin: false }])
+    assert.equal(half.isReady, false)
+    half.credit(20, 0)
+    assert.deepEqual(takeAll(half, 6), [
+      { offset: 10, length: 6, fin: false },
+      { offset: 16, length: 4, fin: false },
+    ])
+  })
+
+  test('puts FIN on the last piece, or alone where the last piece has left', () => {
+    const half = new SendHalf(100)
+    write(half, 5)
+    half.end()
+    assert.deepEqual(takeAll(half, 3), [
+      { offset: 0, length: 3, fin: false },
+      { offset: 3, length: 2, fin: true },
+    ])
+    const late = new SendHalf(100)
+    write(late, 5)
+    takeAll(late)
+    late.end()
+    assert.equal(late.isReady, true)
+    assert.deepEqual(takeAll(late), [{ offset: 5, length: 0, fin: true }])
+    assert.equal(late.isReady, false)
+  })
+
+  test('sends FIN without any credit', () => {
+    const half = new SendHalf(0)
+    half.end()
+    assert.deepEqual(takeAll(half), [{ offset: 0, length: 0, fin: true }])
+  })
+
+  test('holds FIN back while bytes before it wait for credit', () => {
+    const half = new SendHalf(4)
+    write(half, 5)
+    half.end()
+    assert.deepEqual(takeAll(half), [{ offset: 0, length: 4, fin: false }])
+    half.credit(5, 0)
+    assert.deepEqual(takeAll(half), [{ offset: 4, length: 1, fin: true }])
+  })
+
+  test('releases a chunk once it is consumed as a whole, and never before', () => {
+    const half = new SendHalf(100)
+    const released: string[] = []
+    write(half, 5, () => released.push('a'))
+    write(half, 5, () => released.push('b'))
+    half.write(new Uint8Array(0), () => released.push('empty'))
+    assert.deepEqual(released, ['empty'])
+    takeAll(half)
+    half.credit(100, 4)
+    assert.deepEqual(released, ['empty'])
+    half.credit(100, 9)
+    assert.deepEqual(released, ['empty', 'a'])
+    half.credit(100, 9)
+    half.credit(90, 3)
+    half.drop()
+    assert.deepEqual(released, ['empty', 'a', 'b'])
+  })
+
+  test('goes back to a kept offset, and sends FIN once more', () => {
+    const half = new SendHalf(100)
+    write(half, 10)
+    half.end()
+    takeAll(half)
+    half.resume(7)
+    assert.deepEqual(takeAll(half), [{ offset: 7, length: 3, fin: true }])
+    half.resume(10)
+    assert.deepEqual(takeAll(half), [{ offset: 10, length: 0, fin: true }])
+  })
+
+  test('refuses to go back to what is consumed or forward to what was never sent', () => {
+    const half = new SendHalf(5)
+    write(half, 10)
+    takeAll(half)
+    half.credit(5, 3)
+    for (const offset of [2, 6, 10]) assert.throws(() => half.resume(offset), { code: 'PROTOCOL' })
+    half.resume(3)
+    assert.deepEqual(takeAll(half), [{ offset: 3, length: 2, fin: false }])
+  })
+
+  test('refuses a CREDIT of bytes that were never sent, and changes nothing', () => {
+    const half = new SendHalf(5)
+    let released = 0
+    write(half, 10, () => released++)
+    takeAll(half)
+    assert.throws(() => half.credit(100, 6), { code: 'FLOW_CONTROL' })
+    assert.throws(() => half.credit(4, 5), { code: 'PROTOCOL' })
+    assert.equal(half.isReady, false)
+    assert.equal(half.keptBytes, 10)
+    assert.equal(released, 0)
+  })
+
+  test('does not send again what a CREDIT covers after it went back', () => {
+    const half = new SendHalf(100)
+    write(half, 10)
+    takeAll(half)
+    half.resume(2)
+    half.credit(100, 8)
+    assert.deepEqual(takeAll(half), [{ offset: 8, length: 2, fin: false }])
+  })
+
+  test('is cut behind what was sent: the rest is released, FIN follows', () => {
+    const half = new SendHalf(7)
+    const released: string[] = []
+    write(half, 5, () => released.push('a'))
+    write(half, 5, () => released.push('b'))
+    write(half, 5, () => released.push('c'))
+    takeAll(half)
+    half.cut()
+    assert.deepEqual(released, ['c'])
+    assert.equal(half.endOffset, 7)
+    assert.deepEqual(takeAll(half), [{ offset: 7, length: 0, fin: true }])
+    half.resume(4)
+    assert.deepEqual(takeAll(half), [
+      { offset: 4, length: 1, fin: false },
+      { offset: 5, length: 2, fin: true },
+    ])
+    half.credit(7, 7)
+    assert.deepEqual(released, ['c', 'a', 'b'])
+  })
+
+  test('is cut where nothing was sent, or all of it', () => {
+    const fresh = new SendHalf(0)
+    let released = 0
+    write(fresh, 5, () => released++)
+    fresh.cut()
+    assert.equal(released, 1)
+    assert.deepEqual(takeAll(fresh), [{ offset: 0, length: 0, fin: true }])
+    const sent = new SendHalf(100)
+    write(sent, 5)
+    takeAll(sent)
+    sent.cut()
+    assert.deepEqual(takeAll(sent), [{ offset: 5, length: 0, fin: true }])
+  })
+
+  test('sends again all that was sent when it is cut after it went back', () => {
+    const half = new SendHalf(8)
+    write(half, 5)
+    write(half, 20)
+    takeAll(half)
+    half.resume(1)
+    half.cut()
+    assert.deepEqual(takeAll(half), [
+      { offset: 1, length: 4, fin: false },
+      { offset: 5, length: 3, fin: true },
+    ])
+  })
+
+  test('has room for its grant and for no more than 256 KiB unsent', () => {
+    const half = new SendHalf(1_000)
+    assert.equal(half.room, 1_000)
+    write(half, 1_200)
+    assert.equal(half.room, -200)
+    half.credit(10_000_000, 0)
+    assert.equal(half.room, MAX_UNSENT_BYTES - 1_200)
+    takeAll(half, 16_000)
+    assert.equal(half.room, MAX_UNSENT_BYTES)
+  })
+
+  test('takes nothing after its end', () => {
+    const half = new SendHalf(10)
+    half.end()
+    assert.throws(() => half.write(pattern(0, 1)), { code: 'INTERNAL' })
+  })
+
+  test('lets go of the memory of what was consumed', async () => {
+    const half = new SendHalf(1_000)
+    const reference = writeAndConsume(half)
+    await collectGarbage()
+    assert.equal(reference.deref(), undefined)
+    write(half, 5)
+    assert.deepEqual(takeAll(half), [{ offset: 10, length: 5, fin: false }])
+  })
+})
+
+function writeAndConsume(half: SendHalf): WeakRef<Uint8Array> {
+  const bytes = pattern(0, 10)
+  half.write(bytes)
+  takeAll(half)
+  half.credit(1_000, 10)
+  return new WeakRef(bytes)
+}
+
+/** A WeakRef holds its target until the end of the turn, so a turn passes first. */
+async function collectGarbage(): Promise<void> {
+  const { setFlagsFromString } = await import('node:v8')
+  const { runInNewContext } = await import('node:vm')
+  setFlagsFromString('--expose-gc')
+  await new Promise((resolve) => setImmediate(resolve))
+  ;(runInNewContext('gc') as () => void)()
+}
+
+type Step =
+  | { kind: 'write'; length: number }
+  | { kind: 'end' | 'cut' | 'drop' }
+  | { kind: 'take'; max: number }
+  | { kind: 'credit'; grant: number; consumed: number }
+  | { kind: 'resume'; share: number }
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('write' as const), length: fc.nat(60) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant('take' as const), max: fc.integer({ min: 1, max: 50 }) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('credit' as const), grant: fc.nat(300), consumed: fc.nat(300) }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('resume' as const), share: fc.nat(300) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('end' as const, 'cut' as const) }) },
+)
+
+/** All that a sending half has to remember, in plain numbers. */
+interface Model {
+  end: number
+  next: number
+  highest: number
+  consumed: number
+  limit: number
+  finQueued: boolean
+  finSent: boolean
+  chunks: { end: number; released: number }[]
+}
+
+function expectRefusal(code: string, act: () => void): void {
+  try {
+    act()
+  } catch (error) {
+    assert.ok(isTunnelError(error))
+    assert.equal(error.code, code)
+    return
+  }
+  assert.fail(`expected ${code}`)
+}
+
+function applyStep(half: SendHalf, model: Model, action: Step): void {
+  switch (action.kind) {
+    case 'write': {
+      if (model.finQueued) return
+      const chunk = { end: model.end + action.length, released: 0 }
+      write(half, action.length, () => chunk.released++)
+      model.end = chunk.end
+      model.chunks.push(chunk)
+      return
+    }
+    case 'end':
+      half.end()
+      model.finQueued = true
+      return
+    case 'cut':
+      half.cut()
+      model.end = model.highest
+      model.finQueued = true
+      return
+    case 'take':
+      applyTake(half, model, action.max)
+      return
+    case 'credit':
+      applyCredit(half, model, action)
+      return
+    case 'resume':
+      if (action.share < model.consumed || action.share > model.highest) {
+        expectRefusal('PROTOCOL', () => half.resume(action.share))
+        return
+      }
+      half.resume(action.share)
+      model.next = action.share
+      model.finSent = false
+      return
+    case 'drop':
+      half.drop()
+  }
+}
+
+function applyTake(half: SendHalf, model: Model, max: number): void {
+  const piece = half.take(max)
+  const most = Math.min(model.end, model.limit) - model.next
+  if (most <= 0) {
+    const finDue = model.finQueued && !model.finSent && model.next === model.end
+    assert.equal(piece !== undefined, finDue)
+    if (piece === undefined) return
+    assert.deepEqual([piece.offset, piece.bytes.length, piece.fin], [model.end, 0, true])
+    model.finSent = true
+    return
+  }
+  assert.ok(piece !== undefined && piece.bytes.length > 0 && piece.bytes.length <= Math.min(max, most))
+  assert.equal(piece.offset, model.next)
+  assert.deepEqual(piece.bytes, pattern(piece.offset, piece.bytes.length))
+  model.next += piece.bytes.length
+  model.highest = Math.max(model.highest, model.next)
+  const fin = model.finQueued && !model.finSent && model.next === model.end
+  assert.equal(piece.fin, fin)
+  if (fin) model.finSent = true
+}
+
+function applyCredit(
+  half: SendHalf,
+  model: Model,
+  { grant, consumed }: { grant: number; consumed: number },
+): void {
+  if (consumed > model.highest) {
+    expectRefusal('FLOW_CONTROL', () => half.credit(grant, consumed))
+    return
+  }
+  if (grant < consumed) {
+    expectRefusal('PROTOCOL', () => half.credit(grant, consumed))
+    return
+  }
+  half.credit(grant, consumed)
+  model.limit = Math.max(model.limit, grant)
+  model.consumed = Math.max(model.consumed, consumed)
+  if (model.next < model.consumed) {
+    model.next = model.consumed
+    model.finSent = false
+  }
+}
+
+function checkAgainst(half: SendHalf, model: Model): void {
+  assert.equal(half.endOffset, model.end)
+  assert.equal(half.keptBytes, model.end - model.consumed)
+  const finDue = model.finQueued && !model.finSent && model.next === model.end
+  assert.equal(half.isReady, model.next < Math.min(model.end, model.limit) || finDue)
+  for (const chunk of model.chunks) {
+    const start = model.chunks[model.chunks.indexOf(chunk) - 1]?.end ?? 0
+    // A chunk is over when it is consumed, or cut away before any byte of it left.
+    const isOver =
+      Math.min(chunk.end, model.end) <= model.consumed || (start >= model.end && chunk.end > start)
+    assert.equal(chunk.released, isOver || chunk.end === start ? 1 : 0, `chunk that ends at ${chunk.end}`)
+  }
+}
+
+describe('beside a model of plain numbers', () => {
+  test('any order of steps gives the same pieces, refusals and releases', () => {
+    fc.assert(
+      fc.property(fc.nat(100), fc.array(step, { maxLength: 60 }), (limit, steps) => {
+        const half = new SendHalf(limit)
+        const model: Model = {
+          end: 0,
+          next: 0,
+          highest: 0,
+          consumed: 0,
+          limit,
+          finQueued: false,
+          finSent: false,
+          chunks: [],
+        }
+        for (const action of steps) {
+          applyStep(half, model, action)
+          checkAgainst(half, model)
+        }
+        half.drop()
+        for (const chunk of model.chunks) assert.equal(chunk.released, 1)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  test('hundreds of chunks are consumed and shifted away without losing the place', () => {
+    const half = new SendHalf(1_000_000)
+    let released = 0
+    for (let count = 0; count < 500; count++) write(half, 10, () => released++)
+    let at = 0
+    for (let piece = half.take(7); piece !== undefined; piece = half.take(7)) {
+      assert.deepEqual(piece.bytes, pattern(at, piece.bytes.length))
+      at += piece.bytes.length
+      half.credit(1_000_000, Math.max(0, at - 300))
+      assert.equal(released, Math.floor(Math.max(0, at - 300) / 10))
+    }
+    assert.equal(at, 5_000)
+  })
+})
