@@ -10,6 +10,11 @@ const ROOT = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 const project = () => JSON.parse(read('package.json'))
 
+interface LockedPackage {
+  readonly version?: string
+  readonly optionalDependencies?: Record<string, string>
+}
+
 describe('the papers', () => {
   it('describe the errors that there are (else: npm run docs)', () => {
     assert.equal(read('docs/errors.md'), errorDocs())
@@ -35,6 +40,17 @@ describe('the papers', () => {
         `docs/dependencies.md has no row "${name} ${version}"`,
       )
     }
+  })
+})
+
+describe('the lockfile', () => {
+  it('knows every platform, else npm ci refuses it', () => {
+    const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, LockedPackage> }
+    const missing = Object.values(packages)
+      .flatMap(({ optionalDependencies }) => Object.keys(optionalDependencies ?? {}))
+      .filter((name) => packages[`node_modules/${name}`]?.version === undefined)
+    // npm drops platforms that it cannot find while it installs; they have to be put back by hand.
+    assert.deepEqual(missing, [])
   })
 })
 
