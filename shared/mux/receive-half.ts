@@ -28,8 +28,10 @@ export class ReceiveHalf {
   /** Length of the stream once FIN told it; -1 before. */
   #finalOffset = -1
   #finDelivered = false
-  /** Sorted by offset, not overlapping what was delivered. */
+  /** Sorted by offset, without overlaps. */
   #early: EarlyPiece[] = []
+  #earlyBytes = 0
+  #isDropped = false
   #finAnnounced = false
 
   constructor(budget: WindowBudget, granted: number = INITIAL_CREDIT) {
@@ -51,7 +53,7 @@ export class ReceiveHalf {
 
   /** Bytes that came but were not consumed yet. */
   get bufferedBytes(): number {
-    return this.#received - this.#consumed + this.#early.reduce((sum, piece) => sum + piece.bytes.length, 0)
+    return this.#received - this.#consumed + this.#earlyBytes
   }
 
   /** True once every byte and FIN were handed on. */
@@ -87,6 +89,8 @@ export class ReceiveHalf {
     else if (pieceEnd > this.#received) {
       this.#advance(pieceEnd === offset ? bytes : bytes.subarray(this.#received - offset), deliver)
       if (this.#early.length > 0) this.#deliverEarly(deliver)
+      // Whoever took the bytes may have dropped the half: its window is given back already.
+      if (this.#isDropped) return arrival
       this.#tuner.received(this.#received, now)
     }
     if (this.#received === this.#finalOffset && !this.#finDelivered) {
@@ -132,9 +136,11 @@ export class ReceiveHalf {
     this.#tuner.shrinkIfIdle(now)
   }
 
-  /** Drops what waits and gives the window back. */
+  /** Drops what waits and gives the window back; the half is of no use afterwards. */
   drop(): void {
+    this.#isDropped = true
     this.#early = []
+    this.#earlyBytes = 0
     this.#tuner.release()
   }
 
@@ -153,26 +159,38 @@ export class ReceiveHalf {
     deliver(bytes)
   }
 
+  /** Keeps what is new of an early piece, so that never more waits than was granted, however pieces overlap. */
   #keepEarly(offset: number, bytes: Uint8Array): Arrival {
-    if (bytes.length === 0) return 'early'
-    if (this.#early.length >= MAX_EARLY_PIECES) return 'dropped'
+    const end = offset + bytes.length
     let at = this.#early.length
-    while (at > 0 && (this.#early[at - 1] as EarlyPiece).offset > offset) at--
-    // Repeated pieces of a lost path are common; overlapping ones are trimmed when they are delivered.
-    const twin = this.#early[at - 1]
-    if (twin?.offset === offset && twin.bytes.length >= bytes.length) return 'early'
-    this.#early.splice(at, 0, { offset, bytes })
+    while (at > 0 && endOf(this.#early[at - 1] as EarlyPiece) > offset) at--
+    for (let from = offset; from < end; at++) {
+      const next = this.#early[at]
+      const to = Math.min(end, next?.offset ?? end)
+      if (to > from) {
+        if (this.#early.length >= MAX_EARLY_PIECES) return 'dropped'
+        // Copied, because a few bytes that wait long must not keep a whole chunk of the link.
+        this.#early.splice(at, 0, { offset: from, bytes: bytes.slice(from - offset, to - offset) })
+        this.#earlyBytes += to - from
+        from = to
+      } else {
+        from = endOf(next as EarlyPiece)
+      }
+    }
     return 'early'
   }
 
   #deliverEarly(deliver: (bytes: Uint8Array) => void): void {
-    let count = 0
-    for (const piece of this.#early) {
-      if (piece.offset > this.#received) break
-      count++
-      const end = piece.offset + piece.bytes.length
-      if (end > this.#received) this.#advance(piece.bytes.subarray(this.#received - piece.offset), deliver)
+    for (let piece = this.#early[0]; piece !== undefined && piece.offset <= this.#received; ) {
+      this.#early.shift()
+      this.#earlyBytes -= piece.bytes.length
+      if (endOf(piece) > this.#received)
+        this.#advance(piece.bytes.subarray(this.#received - piece.offset), deliver)
+      piece = this.#early[0]
     }
-    if (count > 0) this.#early.splice(0, count)
   }
+}
+
+function endOf(piece: EarlyPiece): number {
+  return piece.offset + piece.bytes.length
 }

@@ -34,16 +34,19 @@ export function createWindowBudget(limit: number): WindowBudget & { readonly use
 
 /**
  * Tunes one receive window (docs/protocol.md section 5.2). The round trip is the smallest time between a grant and the
- * first byte beyond the grant before it: no byte can come sooner, however fast the sender. A sender that answers within
- * two such round trips twice in a row was held back by the window, so it doubles.
+ * first byte beyond the grant before it: no byte can come sooner, however fast the sender. A sender that stood at the old
+ * grant and answers within two such round trips, twice in a row, was held back by the window, so it doubles.
  */
 export class WindowTuner {
   readonly #budget: WindowBudget
   #size = INITIAL_WINDOW
   #probeOffset = -1
   #probeAt = 0
+  /** A piece ended at the grant exactly: only a sender that has more, but no credit for it, cuts there. */
+  #isAtProbe = false
   #minRttMs = Number.POSITIVE_INFINITY
   #hits = 0
+  #receivedOffset = 0
   #lastByteAt = 0
 
   constructor(budget: WindowBudget) {
@@ -60,16 +63,22 @@ export class WindowTuner {
     if (this.#probeOffset !== -1) return
     this.#probeOffset = before
     this.#probeAt = now
+    this.#isAtProbe = this.#receivedOffset === before
   }
 
   /** Bytes up to `offset` have come. */
   received(offset: number, now: number): void {
     this.#lastByteAt = now
-    if (this.#probeOffset === -1 || offset <= this.#probeOffset) return
+    this.#receivedOffset = offset
+    if (this.#probeOffset === -1) return
+    if (offset <= this.#probeOffset) {
+      this.#isAtProbe = offset === this.#probeOffset
+      return
+    }
     this.#probeOffset = -1
     const rtt = now - this.#probeAt
     if (rtt < this.#minRttMs) this.#minRttMs = rtt
-    this.#hits = rtt <= 2 * this.#minRttMs ? this.#hits + 1 : 0
+    this.#hits = this.#isAtProbe && rtt <= 2 * this.#minRttMs ? this.#hits + 1 : 0
     if (this.#hits < 2 || this.#size >= MAX_WINDOW || !this.#budget.reserve(this.#size)) return
     this.#size *= 2
     this.#hits = 0

@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { isTunnelError } from '../../../shared/errors.ts'
+import { type Arrival, ReceiveHalf } from '../../../shared/mux/receive-half.ts'
+import { createWindowBudget, INITIAL_WINDOW } from '../../../shared/mux/window.ts'
+
+const BUDGET = createWindowBudget(1 << 24)
+
+function pattern(from: number, length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => ((from + index) * 7) & 0xff)
+}
+
+/** A half with what it handed on. */
+function createHalf(granted: number) {
+  const half = new ReceiveHalf(BUDGET, granted)
+  let got = new Uint8Array(0)
+  let ends = 0
+  return {
+    half,
+    got: () => got,
+    ends: () => ends,
+    accept(offset: number, length: number, fin = false): Arrival {
+      return half.accept(
+        { offset, bytes: pattern(offset, length), fin },
+        0,
+        (bytes) => {
+          got = Uint8Array.from(Buffer.concat([got, bytes]))
+        },
+        () => ends++,
+      )
+    },
+  }
+}
+
+describe('a receiving half', () => {
+  test('hands on early bytes once the gap before them is closed', () => {
+    const { accept, got, ends } = createHalf(100)
+    assert.equal(accept(10, 5, true), 'early')
+    assert.equal(accept(5, 5), 'early')
+    assert.deepEqual(got(), pattern(0, 0))
+    assert.equal(ends(), 0)
+    assert.equal(accept(0, 5), 'taken')
+    assert.deepEqual(got(), pattern(0, 15))
+    assert.equal(ends(), 1)
+  })
+
+  test('tells the end once, however often FIN comes', () => {
+    const { half, accept, ends } = createHalf(100)
+    accept(0, 3, true)
+    accept(0, 3, true)
+    accept(3, 0, true)
+    assert.equal(ends(), 1)
+    assert.equal(half.isEnded, true)
+    assert.equal(half.isDelivered, false)
+    half.consume(3)
+    assert.equal(half.isDelivered, true)
+  })
+
+  test('refuses bytes beyond its grant, and changes nothing', () => {
+    const { half, accept, got } = createHalf(10)
+    assert.throws(() => accept(5, 6), { code: 'FLOW_CONTROL' })
+    assert.throws(() => accept(0, 11, true), { code: 'FLOW_CONTROL' })
+    assert.equal(half.received, 0)
+    assert.equal(half.bufferedBytes, 0)
+    accept(0, 10)
+    assert.deepEqual(got(), pattern(0, 10))
+  })
+
+  test('refuses what contradicts FIN, and changes nothing', () => {
+    const { half, accept, ends } = createHalf(100)
+    accept(10, 5)
+    assert.throws(() => accept(0, 12, true), { code: 'PROTOCOL' }, 'FIN before bytes that came')
+    accept(20, 0, true)
+    assert.throws(() => accept(18, 3), { code: 'PROTOCOL' }, 'bytes behind FIN')
+    assert.throws(() => accept(0, 19, true), { code: 'PROTOCOL' }, 'another FIN')
+    assert.throws(() => accept(0, 21, true), { code: 'PROTOCOL' }, 'another FIN')
+    assert.equal(half.received, 0)
+    accept(0, 20)
+    assert.equal(ends(), 1)
+  })
+
+  test('owes a CREDIT once half of the window is consumed, and one more at the end', () => {
+    const { half, accept } = createHalf(INITIAL_WINDOW)
+    accept(0, INITIAL_WINDOW)
+    half.consume(INITIAL_WINDOW / 2 - 1)
+    assert.equal(half.isCreditDue, false)
+    half.consume(1)
+    assert.equal(half.isCreditDue, true)
+    assert.deepEqual(half.grant(0), {
+      maxOffset: INITIAL_WINDOW * 1.5,
+      consumed: INITIAL_WINDOW / 2,
+      fin: false,
+    })
+    assert.equal(half.isCreditDue, false)
+    accept(INITIAL_WINDOW, 0, true)
+    assert.equal(half.isCreditDue, false)
+    half.consume(INITIAL_WINDOW / 2)
+    assert.equal(half.isCreditDue, true)
+    assert.deepEqual(half.grant(0), {
+      maxOffset: INITIAL_WINDOW * 1.5,
+      consumed: INITIAL_WINDOW,
+      fin: true,
+    })
+    assert.equal(half.isCreditDue, false)
+    half.repeatGrant()
+    assert.equal(half.isCreditDue, true)
+  })
+
+  test('grants nothing more once the length is known', () => {
+    const { half, accept } = createHalf(INITIAL_WINDOW)
+    accept(INITIAL_WINDOW - 1, 1, true)
+    accept(0, INITIAL_WINDOW - 10)
+    half.consume(INITIAL_WINDOW - 10)
+    assert.equal(half.isCreditDue, false)
+    assert.equal(half.grant(0).maxOffset, INITIAL_WINDOW)
+  })
+
+  test('cannot consume what has not come', () => {
+    const { half, accept } = createHalf(10)
+    accept(0, 5)
+    assert.throws(() => half.consume(6), { code: 'INTERNAL' })
+  })
+
+  test('keeps at most 1,024 early pieces', () => {
+    const { half, accept } = createHalf(10_000)
+    for (let count = 0; count < 1_024; count++) assert.equal(accept(2 + count * 2, 1), 'early')
+    assert.equal(accept(5_000, 1), 'dropped')
+    assert.equal(half.bufferedBytes, 1_024)
+  })
+
+  test('keeps no more early bytes than its grant, however they overlap', () => {
+    const { half, accept, got } = createHalf(1_000)
+    for (let offset = 100; offset > 0; offset--) assert.equal(accept(offset, 500), 'early')
+    for (let offset = 1; offset < 600; offset += 7) assert.equal(accept(offset, 400), 'early')
+    assert.equal(half.bufferedBytes, 995)
+    accept(0, 1_000)
+    assert.deepEqual(got(), pattern(0, 1_000))
+    assert.equal(half.bufferedBytes, 1_000)
+  })
+
+  test('an early piece does not keep the chunk that brought it', () => {
+    const { half } = createHalf(100)
+    const chunk = new Uint8Array(65_536)
+    const buffers: ArrayBufferLike[] = []
+    const deliver = (bytes: Uint8Array) => buffers.push(bytes.buffer)
+    half.accept({ offset: 1, bytes: chunk.subarray(500, 501), fin: false }, 0, deliver, () => {})
+    half.accept({ offset: 0, bytes: chunk.subarray(0, 1), fin: false }, 0, deliver, () => {})
+    assert.equal(buffers[0], chunk.buffer)
+    assert.equal(buffers[1]?.byteLength, 1)
+  })
+
+  test('hands nothing on after it was dropped, and takes nothing from the budget', () => {
+    const budget = createWindowBudget(1 << 24)
+    const half = new ReceiveHalf(budget, INITIAL_WINDOW)
+    let offset = 0
+    let isDropping = false
+    let calls = 0
+    const deliver = (bytes: Uint8Array) => {
+      calls++
+      half.consume(bytes.length)
+      if (isDropping) half.drop()
+    }
+    const end = () => calls++
+    // A sender that stands at every limit until the grant comes: the next held-back byte would double the window.
+    half.accept({ offset, bytes: pattern(0, INITIAL_WINDOW), fin: false }, 0, deliver, end)
+    for (let round = 0; round < 2; round++) {
+      offset = half.grantedOffset
+      half.grant(round * 10)
+      const length = round === 0 ? half.grantedOffset - offset : 10
+      isDropping = round === 1
+      half.accept(
+        { offset: offset + 20, bytes: pattern(0, 5), fin: isDropping },
+        round * 10 + 5,
+        deliver,
+        end,
+      )
+      calls = 0
+      half.accept({ offset, bytes: pattern(0, length), fin: false }, round * 10 + 5, deliver, end)
+    }
+    assert.equal(calls, 1)
+    assert.equal(budget.used, 0)
+  })
+})
+
+describe('beside an array', () => {
+  const LENGTH = 120
+  const DATA = pattern(0, LENGTH)
+  const piece = fc.record({ offset: fc.nat(LENGTH), length: fc.nat(40), hasFin: fc.boolean() })
+
+  test('pieces in any order, repeated and overlapping, give every byte once and in order', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: LENGTH + 30 }),
+        fc.array(piece, { maxLength: 60 }),
+        (granted, pieces) => {
+          const { half, accept, got, ends } = createHalf(granted)
+          const has = new Array<boolean>(LENGTH).fill(false)
+          let hasFin = false
+          for (const { offset, length, ...wish } of pieces) {
+            const end = Math.min(LENGTH, offset + length)
+            const fin = wish.hasFin && end === LENGTH
+            const before = [half.received, half.bufferedBytes, got().length]
+            if (end > granted) {
+              assert.throws(() => accept(offset, end - offset, fin), { code: 'FLOW_CONTROL' })
+              assert.deepEqual([half.received, half.bufferedBytes, got().length], before)
+              continue
+            }
+            const arrival = accept(offset, end - offset, fin)
+            if (fin) hasFin = true
+            if (arrival !== 'dropped') has.fill(true, offset, end)
+            const prefix = has.indexOf(false)
+            const received = prefix === -1 ? LENGTH : prefix
+            assert.equal(half.received, received)
+            assert.deepEqual(got(), DATA.subarray(0, received))
+            assert.equal(ends(), hasFin && received === LENGTH ? 1 : 0)
+            assert.ok(half.bufferedBytes <= granted)
+          }
+        },
+      ),
+      { numRuns: 2_000 },
+    )
+  })
+
+  test('a peer that sends anything is refused with a typed error or obeyed within the grant', () => {
+    const wild = fc.record({ offset: fc.nat(150), length: fc.nat(80), fin: fc.boolean() })
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 120 }), fc.array(wild, { maxLength: 40 }), (granted, pieces) => {
+        const { half, accept, got } = createHalf(granted)
+        for (const { offset, length, fin } of pieces) {
+          try {
+            accept(offset, length, fin)
+          } catch (error) {
+            assert.ok(isTunnelError(error))
+          }
+          assert.ok(half.received <= granted && half.bufferedBytes <= granted)
+          assert.equal(got().length, half.received)
+        }
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+})
