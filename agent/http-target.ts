@@ -61,6 +61,8 @@ const OVERRIDES: ReadonlySet<string> = new Set([
 interface Stream extends AcceptOptions {
   /** Called when a request has come in. */
   readonly hasHead: () => void
+  /** True once a request was refused: what follows on the stream is not looked at. */
+  isRefused: boolean
 }
 
 /** Serves HTTP on the streams to one resource. */
@@ -82,24 +84,31 @@ export function createHttpTarget(options: HttpTargetOptions): HttpTarget {
     withheld: withheldBy(options, streams.get(request.socket)),
     traceId: traceOf(request, effects).id,
   })
-  const serve = (request: IncomingMessage, response: ServerResponse) => {
-    streams.get(request.socket)?.hasHead()
+  /** True where the request may go on; else it is answered, or dropped behind one that was refused. */
+  const admits = (request: IncomingMessage, response: () => ServerResponse): boolean => {
+    const stream = streams.get(request.socket)
+    if (stream === undefined || stream.isRefused) return false
+    stream.hasHead()
     const denial = denialOf(options, request, limits)
-    if (denial === undefined) forwarder.forward(request, response, upstreamOf(request))
-    else deny(options, { request, response, denial }, effects)
+    if (denial === undefined) return true
+    stream.isRefused = true
+    deny(options, { request, response: response(), denial }, effects)
+    return false
+  }
+  const serve = (request: IncomingMessage, response: ServerResponse) => {
+    if (admits(request, () => response)) forwarder.forward(request, response, upstreamOf(request))
   }
   server.on('request', serve)
   server.on('checkContinue', serve)
   server.on('upgrade', (request, socket, head) => {
-    streams.get(request.socket)?.hasHead()
-    const denial = denialOf(options, request, limits)
-    if (denial === undefined) forwarder.upgrade(request, socket, head, upstreamOf(request))
-    else deny(options, { request, response: responseOn(request, socket), denial }, effects)
+    if (admits(request, () => responseOn(request, socket))) {
+      forwarder.upgrade(request, socket, head, upstreamOf(request))
+    } else socket.end()
   })
   return {
     accept(stream, accepted) {
       const cancel = effects.after(FIRST_HEAD_MS, () => stream.destroy(new TunnelError('IDLE')))
-      streams.set(stream, { ...accepted, hasHead: cancel })
+      streams.set(stream, { ...accepted, hasHead: cancel, isRefused: false })
       stream.on('error', () => undefined)
       stream.once('close', () => {
         cancel()

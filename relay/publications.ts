@@ -2,8 +2,8 @@ import type net from 'node:net'
 import { parseListenAddress } from '../shared/cli/listen-address.ts'
 import { isTunnelError, TunnelError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
+import { formatListening, listenTcp } from '../shared/tunnel/tcp-listener.ts'
 import type { Streams } from './gateway/streams.ts'
-import { listenTcp } from './ingress/tcp.ts'
 import type { Publication, Store } from './store/store.ts'
 
 export interface PublicationsOptions {
@@ -113,9 +113,14 @@ export class Publications {
     const { tenantId, streams, log } = this.#options
     const { host, port } = parseListenAddress(publication.address)
     const { site, resource } = publication
-    const server = await listenTcp({ tenantId, name: { site, resource }, host, port, streams, log })
-    const bound = server.address() as net.AddressInfo
-    const address = `${host.includes(':') ? `[${host}]` : host}:${bound.port}`
+    const server = await listenTcp({
+      host,
+      port,
+      open: (handler, sourceAddress) =>
+        streams.open({ tenantId, site, resource, protocol: 'tcp', sourceAddress }, handler),
+      onClosed: (error) => log.debug({ site, resource, code: error?.code ?? 'OK' }, 'connection closed'),
+    })
+    const address = formatListening(host, (server.address() as net.AddressInfo).port)
     this.#servers.set(address, server)
     this.#errors.delete(address)
     return address

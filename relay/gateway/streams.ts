@@ -62,7 +62,7 @@ export class Streams {
     if (!isGranted) throw new TunnelError('DENIED_BY_RELAY')
     if (route.isOver) return
     const agent = this.#options.sessions.pickAgent(principal.tenantId, site)
-    const opener = principal.kind === 'connector' ? principal.name : principal.id
+    const opener = `connector:${principal.kind === 'connector' ? principal.name : principal.id}`
     const onward = { ...meta, resource, opener, source: from.sourceAddress }
     route.forward(agent.session, frame, encodeOpenMeta(onward))
   }

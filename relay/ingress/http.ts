@@ -88,8 +88,9 @@ export function createHttpIngress(options: HttpIngressOptions): HttpIngress {
     },
     upgrade(request, socket, head) {
       socket.on('error', () => undefined)
+      // The answer that refused the one before may still be on its way out.
       if (ingress.refused.has(socket)) {
-        socket.destroy()
+        socket.end()
         return
       }
       try {

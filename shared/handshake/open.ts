@@ -7,11 +7,11 @@ export interface OpenMeta {
   readonly resource: string
   readonly protocol: 'tcp' | 'http'
   /** Who opens: the connector's name, or the relay's own listener. Set by the relay, never believed from a connector. */
-  readonly opener?: string
+  readonly opener?: string | undefined
   /** Where the opener's peer comes from, as an address without port. */
-  readonly source?: string
+  readonly source?: string | undefined
   /** 32 hex digits that name the stream in every log on the way. */
-  readonly trace?: string
+  readonly trace?: string | undefined
 }
 
 /** What OPEN_OK tells. */

@@ -54,7 +54,7 @@ export class Link {
   #controlBytes = 0
   #isOverflowing = false
   readonly #pings = new TokenBucket(10, 100)
-  readonly #pingIntervalMs: number
+  #pingIntervalMs: number
   #now: number
   #lastReceivedAt: number
   #pingAt = -1
@@ -74,6 +74,11 @@ export class Link {
       data: (id, flags, offset, bytes, wireBytes) => this.#onData(id, flags, offset, bytes, wireBytes),
       control: (frame) => this.#onControl(frame),
     })
+  }
+
+  /** Silence in ms after which a PING goes out. */
+  set pingIntervalMs(ms: number) {
+    this.#pingIntervalMs = ms
   }
 
   /** Monotonic ms of the last byte from the peer. */

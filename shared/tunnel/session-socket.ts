@@ -74,6 +74,7 @@ export class SessionSocket implements FrameSink {
     )
     this.#socket.setNoDelay(true)
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk))
+    this.#socket.resume()
     this.#socket.on('error', (error) => this.#end(new TunnelError('SESSION_LOST', '', { cause: error })))
     this.#socket.on('end', () => this.#end(new TunnelError('SESSION_LOST', 'the peer hung up')))
     this.#socket.on('close', () => this.#end(new TunnelError('SESSION_LOST', 'the connection closed')))

@@ -3,6 +3,8 @@ import { TunnelError } from '../errors.ts'
 /** Opcodes of RFC 6455 section 5.2 that the tunnel uses. */
 export const OPCODE = { binary: 0x2, close: 0x8, ping: 0x9, pong: 0xa } as const
 
+export type Opcode = (typeof OPCODE)[keyof typeof OPCODE]
+
 /** Close codes of RFC 6455 section 7.4.1. */
 export const CLOSE = { normal: 1000, protocol: 1002, tooBig: 1009 } as const
 
@@ -34,7 +36,7 @@ export class WebSocketReader {
   readonly #isMasked: boolean
   readonly #head = new Uint8Array(MAX_HEAD_BYTES)
   #headBytes = 0
-  #opcode = 0
+  #opcode: Opcode = OPCODE.binary
   /** Bytes of the payload still to come; -1 between frames. */
   #remaining = -1
   readonly #mask = new Uint8Array(4)
@@ -83,31 +85,15 @@ export class WebSocketReader {
     if ((first & 0xf0) !== 0x80)
       throw new TunnelError('PROTOCOL', 'a fragment or an extension nobody agreed on')
     if (((second & 0x80) !== 0) !== this.#isMasked) throw new TunnelError('PROTOCOL', 'wrong masking')
-    this.#opcode = first & 0x0f
     const code = second & 0x7f
     const length = code === 126 ? ((this.#head[2] as number) << 8) | (this.#head[3] as number) : code
     if (code === 126 && length < 126)
       throw new TunnelError('PROTOCOL', 'a length that is not the shortest form')
-    this.#checkOpcode(length)
+    this.#opcode = knownOpcode(first & 0x0f, length)
     if (this.#isMasked) this.#takeMask(code === 126 ? 4 : 2)
     this.#remaining = length
     this.#control = new Uint8Array(0)
     if (length === 0) this.#endFrame()
-  }
-
-  #checkOpcode(length: number): void {
-    switch (this.#opcode) {
-      case OPCODE.binary:
-        return
-      case OPCODE.close:
-      case OPCODE.ping:
-      case OPCODE.pong:
-        if (length > MAX_CONTROL_BYTES)
-          throw new TunnelError('PROTOCOL', 'a control frame of more than 125 bytes')
-        return
-      default:
-        throw new TunnelError('PROTOCOL', `WebSocket opcode ${this.#opcode}`)
-    }
   }
 
   #takeMask(at: number): void {
@@ -146,6 +132,8 @@ export class WebSocketReader {
       case OPCODE.close:
         this.#listener.close(this.#closeCode())
         return
+      case OPCODE.pong:
+        return
     }
   }
 
@@ -153,6 +141,22 @@ export class WebSocketReader {
     if (this.#control.length === 1) throw new TunnelError('PROTOCOL', 'a close code of one byte')
     if (this.#control.length === 0) return 1005
     return ((this.#control[0] as number) << 8) | (this.#control[1] as number)
+  }
+}
+
+/** @throws {TunnelError} PROTOCOL for text, continuations and what RFC 6455 does not know */
+function knownOpcode(opcode: number, length: number): Opcode {
+  switch (opcode) {
+    case OPCODE.binary:
+      return opcode
+    case OPCODE.close:
+    case OPCODE.ping:
+    case OPCODE.pong:
+      if (length > MAX_CONTROL_BYTES)
+        throw new TunnelError('PROTOCOL', 'a control frame of more than 125 bytes')
+      return opcode
+    default:
+      throw new TunnelError('PROTOCOL', `WebSocket opcode ${opcode}`)
   }
 }
 

@@ -180,14 +180,14 @@ describe('a ring', () => {
         const ring = new Ring<number>()
         const model: number[] = []
         for (const step of actions) {
-          if (step === 'shift') assert.equal(ring.shift(), model.shift())
-          else if (step === 'replace') {
-            if (model.length === 0) continue
-            ring.replaceFirst(-1)
-            model[0] = -1
-          } else {
+          if (step === 'shift') {
+            assert.equal(ring.shift(), model.shift())
+          } else if (step !== 'replace') {
             ring.push(step.push)
             model.push(step.push)
+          } else if (model.length > 0) {
+            ring.replaceFirst(-1)
+            model[0] = -1
           }
           assert.deepEqual([ring.length, ring.first], [model.length, model[0]])
         }

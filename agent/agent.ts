@@ -1,0 +1,267 @@
+import { createHash } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
+import { join } from 'node:path'
+import { checkPrivateDirectory } from '../shared/config/private-file.ts'
+import type { Effects } from '../shared/effects.ts'
+import { TunnelError } from '../shared/errors.ts'
+import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
+import type { Logger } from '../shared/log.ts'
+import { createWindowBudget } from '../shared/mux/window.ts'
+import type { Rules } from '../shared/policy/rule.ts'
+import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
+import { keepConnected } from '../shared/tunnel/reconnect.ts'
+import { PRODUCT_VERSION } from '../shared/version.ts'
+import { createResolver } from './dial/resolve.ts'
+import { fingerprintOf } from './enrollment.ts'
+import { type AgentIdentity, readIdentity } from './identity-store.ts'
+import { keepRenewed } from './renewal.ts'
+import { formatRule } from './rules/format.ts'
+import { watchRules } from './rules/watch.ts'
+import { readSettings } from './settings.ts'
+import { AgentStreams } from './streams.ts'
+
+/** Windows of all streams beyond 256 KiB each, in bytes. */
+const WINDOW_BUDGET_BYTES = 256 * 1024 * 1024
+
+/** How long the streams of a session that was replaced may go on after a renewal, in ms. */
+const RENEWAL_DRAIN_MS = 24 * 3_600_000
+
+/** How long streams may go on when the agent stops, in ms. */
+const STOP_DRAIN_MS = 5_000
+
+export interface AgentOptions {
+  readonly directory: string
+  readonly effects: Effects
+  readonly log: Logger
+  readonly signal: AbortSignal
+  readonly mask?: 'zero' | 'random'
+}
+
+export interface AgentStatus {
+  readonly state: 'connected' | 'connecting'
+  readonly connected: boolean
+  readonly site: string
+  readonly agentId: string
+  readonly fingerprint: string
+  readonly relay?: string
+  readonly session?: string
+  /** Milliseconds since 1970. */
+  readonly since?: number
+  readonly certificateEnds: number
+  readonly streams: number
+  readonly denied: number
+  readonly rules: number
+  readonly rulesError?: string
+  readonly lastError?: { readonly code: string; readonly message: string; readonly next: string }
+}
+
+/** A running agent. */
+export interface Agent {
+  status(): AgentStatus
+  /** Resolves when the agent has ended after its signal aborted; rejects where it cannot go on. */
+  readonly done: Promise<void>
+}
+
+/** The name of the rules file in the data directory. */
+export function rulesPath(directory: string): string {
+  return join(directory, 'rules.toml')
+}
+
+/** SHA-256 of the rules in a fixed form, so that the relay can show that they changed without seeing them. */
+function policyDigest(rules: Rules): Uint8Array {
+  const lines = [...rules.keys()].sort().flatMap((name) => {
+    const rule = rules.get(name)
+    return rule === undefined ? [] : formatRule(rule)
+  })
+  return createHash('sha256').update(lines.join('\n')).digest()
+}
+
+/**
+ * Starts an agent that has joined.
+ * @throws {TunnelError} IDENTITY where it has not; PERMISSIONS, CONFIG, POLICY
+ */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { directory, effects, log } = options
+  await checkPrivateDirectory(directory)
+  const identity = await readIdentity(directory)
+  if (identity === undefined) {
+    throw new TunnelError('IDENTITY', 'This agent has not joined.', {
+      leg: 'local',
+      next: `sallyport agent join --data ${directory} STRING`,
+    })
+  }
+  const settings = await readSettings(directory, identity)
+  const agent = new RunningAgent(options, identity, settings.addresses)
+  const rules = await watchRules(rulesPath(directory), {
+    effects,
+    onChange: ({ rules: next, added, removed, changed }) => {
+      log.info({ added, removed, changed }, 'rules changed')
+      agent.rulesChanged(next)
+    },
+    onError: (error) => agent.rulesFailed(error),
+  })
+  agent.begin(() => rules.rules)
+  return { status: () => agent.status(), done: agent.run().finally(() => rules[Symbol.dispose]()) }
+}
+
+class RunningAgent {
+  readonly #options: AgentOptions
+  readonly #instance: Buffer
+  readonly #budget = createWindowBudget(WINDOW_BUDGET_BYTES)
+  readonly #addresses: readonly RelayAddress[]
+  readonly #tunnels = new Set<ClientTunnel>()
+  #identity: AgentIdentity
+  #relayNumbers: readonly string[] = []
+  #attempt = 0
+  #tunnel: ClientTunnel | undefined
+  #since = 0
+  #lastError: TunnelError | undefined
+  #rulesError: TunnelError | undefined
+  #rules: () => Rules = () => new Map()
+  readonly #streams: AgentStreams
+
+  constructor(options: AgentOptions, identity: AgentIdentity, addresses: readonly RelayAddress[]) {
+    this.#options = options
+    this.#identity = identity
+    this.#addresses = addresses
+    this.#instance = options.effects.randomBytes(16)
+    const { effects, log } = options
+    this.#streams = new AgentStreams({
+      effects,
+      log,
+      resolver: createResolver({ effects }),
+      rules: () => this.#rules(),
+      relayAddresses: () => this.#relayNumbers,
+    })
+  }
+
+  begin(rules: () => Rules): void {
+    this.#rules = rules
+  }
+
+  rulesChanged(rules: Rules): void {
+    this.#rulesError = undefined
+    this.#streams.enforce(rules)
+  }
+
+  rulesFailed(error: TunnelError): void {
+    this.#rulesError = error
+    this.#options.log.error({ detail: error.detail }, 'rules file cannot be used, the last good rules stay')
+  }
+
+  async run(): Promise<void> {
+    const { directory, effects, log, signal } = this.#options
+    const stop = new AbortController()
+    const connected = keepConnected({
+      effects,
+      signal: stop.signal,
+      connect: (attemptSignal) => this.#connect(attemptSignal),
+      onUp: (tunnel) => this.#onUp(tunnel),
+      onDown: (error, retryMs) => this.#onDown(error, retryMs),
+    })
+    const renewed = keepRenewed(this.#identity, {
+      directory,
+      addresses: this.#addresses,
+      effects,
+      signal: stop.signal,
+      version: PRODUCT_VERSION,
+      instance: this.#instance.toString('hex'),
+      onRenewed: (identity) => this.#onRenewed(identity),
+      onFailure: (err, spent) => log.warn({ err, spent }, 'renewal failed'),
+    }).catch((err: unknown) => {
+      // A refusal for good: the session goes on until the certificate ends, and the status says why nothing follows.
+      if (!stop.signal.aborted) log.error({ err }, 'certificate not renewed')
+    })
+    const stopped = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    await Promise.race([stopped, connected])
+    await this.#drain()
+    stop.abort(new TunnelError('CANCELLED'))
+    await Promise.all([connected, renewed])
+  }
+
+  status(): AgentStatus {
+    const tunnel = this.#tunnel
+    const error = this.#lastError
+    return {
+      state: tunnel === undefined ? 'connecting' : 'connected',
+      connected: tunnel !== undefined,
+      site: this.#identity.site,
+      agentId: this.#identity.agentId,
+      fingerprint: fingerprintOf(this.#identity),
+      ...(tunnel === undefined
+        ? {}
+        : { relay: formatRelayAddress(tunnel.address), session: tunnel.relay.session, since: this.#since }),
+      certificateEnds: this.#identity.obtainedAt + this.#identity.lifetimeMs,
+      streams: this.#streams.count,
+      denied: this.#streams.denied,
+      rules: this.#rules().size,
+      ...(this.#rulesError === undefined ? {} : { rulesError: this.#rulesError.detail }),
+      ...(error === undefined
+        ? {}
+        : { lastError: { code: error.code, message: error.message, next: error.next } }),
+    }
+  }
+
+  async #connect(signal: AbortSignal): Promise<ClientTunnel> {
+    const { effects, mask } = this.#options
+    // Another address each time, so that a dead one costs one attempt.
+    const address = this.#addresses[this.#attempt++ % this.#addresses.length] as RelayAddress
+    this.#relayNumbers = await numbersOf(address)
+    return openClientTunnel({
+      path: '/v1/agent',
+      address,
+      identity: this.#identity,
+      hello: {
+        instance: this.#instance,
+        held: [...this.#tunnels].map((tunnel) => tunnel.relay.session),
+        policyDigest: policyDigest(this.#rules()),
+      },
+      effects,
+      budget: this.#budget,
+      mask: mask ?? 'zero',
+      opening: (frame, session) => this.#streams.opening(frame, session),
+      signal,
+    })
+  }
+
+  #onUp(tunnel: ClientTunnel): void {
+    this.#tunnels.add(tunnel)
+    this.#tunnel = tunnel
+    this.#since = this.#options.effects.date()
+    this.#lastError = undefined
+    this.#options.log.info(
+      { relay: formatRelayAddress(tunnel.address), session: tunnel.relay.session },
+      'connected',
+    )
+    void tunnel.closed.then(() => {
+      this.#tunnels.delete(tunnel)
+      if (this.#tunnel === tunnel) this.#tunnel = undefined
+    })
+  }
+
+  #onDown(error: TunnelError, retryMs: number): void {
+    this.#lastError = error
+    const { code, detail } = error
+    this.#options.log.warn({ code, detail, retryMs: Math.round(retryMs) }, 'not connected')
+  }
+
+  #onRenewed(identity: AgentIdentity): void {
+    this.#identity = identity
+    this.#options.log.info({ generation: identity.generation }, 'certificate renewed')
+    this.#tunnel?.retire(RENEWAL_DRAIN_MS)
+  }
+
+  async #drain(): Promise<void> {
+    for (const tunnel of this.#tunnels) tunnel.drain(STOP_DRAIN_MS)
+    await Promise.all([...this.#tunnels].map((tunnel) => tunnel.closed))
+  }
+}
+
+/** The addresses behind a relay's name, which no rule may reach unless it says so. */
+async function numbersOf(address: RelayAddress): Promise<readonly string[]> {
+  const answers = await lookup(address.host, { all: true }).catch(() => [])
+  return answers.map((answer) => answer.address)
+}

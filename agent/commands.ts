@@ -1,0 +1,95 @@
+import type { Command } from 'commander'
+import { runAction } from '../shared/cli/action.ts'
+import { defaultDataDirectory } from '../shared/config/data-directory.ts'
+import type { AllowFlags } from './rules-commands.ts'
+import type { RunFlags } from './run-command.ts'
+
+const DEFAULT_DATA = defaultDataDirectory('agent', process.env, process.getuid?.() === 0)
+
+interface DataFlags {
+  readonly data: string
+}
+
+interface JoinFlags extends DataFlags {
+  readonly joinFile?: string
+  readonly replace?: boolean
+}
+
+/** Adds `agent` and its commands to the program. */
+export function register(program: Command): void {
+  const agent = program.command('agent').description('the agent on the site, and what it may reach')
+  addLife(agent)
+  addRules(agent)
+}
+
+function command(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option('--data <DIR>', 'data directory of the agent', DEFAULT_DATA)
+    .option('--json', 'one JSON object a line')
+}
+
+function addLife(agent: Command): void {
+  command(agent, 'join', 'make this an agent of a relay, once')
+    .argument('[STRING]', 'the join string of `sallyport relay join-token`; - reads it from standard input')
+    .option('--join-file <FILE>', 'a file that holds it; - is standard input')
+    .option('--replace', 'put a new identity in the place of the present one')
+    .option('--no-service', 'install no service; start it with `sallyport agent run`')
+    .action(
+      runAction(async ({ signal, output, terminal }, text: string | undefined, flags: JoinFlags) => {
+        const { joinRelay } = await import('./join-command.ts')
+        await joinRelay({ ...flags, text, stdin: terminal.stdin, signal, output })
+      }),
+    )
+  command(agent, 'run', 'keep the tunnel up')
+    .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
+    .option('--mask <KIND>', 'WebSocket masks: zero (fast, inside verified TLS) or random', 'zero')
+    .action(
+      runAction(async ({ signal, output }, flags: RunFlags) => {
+        const { run } = await import('./run-command.ts')
+        await run({ ...flags, signal, output })
+      }),
+    )
+  command(agent, 'status', 'show whether the agent runs and is connected').action(
+    runAction(async ({ signal, output }, flags: DataFlags) => {
+      const { status } = await import('./run-command.ts')
+      await status({ ...flags, signal, output })
+    }),
+  )
+}
+
+function addRules(agent: Command): void {
+  command(agent, 'allow', 'let connectors reach one service, and try it at once')
+    .argument('<NAME=HOST:PORT>', 'the name connectors use, and what stands behind it')
+    .option('--protocol <KIND>', 'tcp or http', 'tcp')
+    .option('--allow-loopback', 'the target may be this machine itself')
+    .option('--allow-link-local', 'the target may be a link-local address')
+    .option('--cidr <RANGE...>', 'what the host may resolve to')
+    .option('--method <METHOD...>', 'http: methods that may pass')
+    .option('--path-prefix <PATH...>', 'http: paths that may pass')
+    .option('--host-header <HOST>', 'http: the Host header for the target')
+    .option('--max-streams <N>', 'most streams at once')
+    .option('--detail', 'let connectors see why the target was not reached')
+    .option('--no-probe', 'do not try the target')
+    .action(
+      runAction(async ({ signal, output }, rule: string, flags: AllowFlags) => {
+        const { allowRule } = await import('./rules-commands.ts')
+        await allowRule({ ...flags, rule, signal, output })
+      }),
+    )
+  command(agent, 'deny', 'take a rule away; its streams end')
+    .argument('<NAME>')
+    .action(
+      runAction(async ({ output }, name: string, flags: DataFlags) => {
+        const { denyRule } = await import('./rules-commands.ts')
+        await denyRule({ ...flags, name, output })
+      }),
+    )
+  command(agent, 'list', 'show the rules').action(
+    runAction(async ({ output }, flags: DataFlags) => {
+      const { listRules } = await import('./rules-commands.ts')
+      await listRules({ ...flags, output })
+    }),
+  )
+}

@@ -1,0 +1,227 @@
+import type { Effects } from '../shared/effects.ts'
+import { isTunnelError, TunnelError } from '../shared/errors.ts'
+import { decodeOpenMeta, encodeOpenOkMeta, type OpenMeta } from '../shared/handshake/open.ts'
+import type { Logger } from '../shared/log.ts'
+import type { OpenFrame, Session } from '../shared/mux/session.ts'
+import type { Stream } from '../shared/mux/stream.ts'
+import { type AddressContext, decide, type LiveTarget, stillAllows } from '../shared/policy/decide.ts'
+import type { Rule, Rules } from '../shared/policy/rule.ts'
+import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
+import { Splice } from '../shared/tunnel/splice.ts'
+import { addressContext } from './dial/address-context.ts'
+import { dialTarget } from './dial/dial.ts'
+import type { Resolver } from './dial/resolve.ts'
+import { createHttpTarget, type HttpTarget } from './http-target.ts'
+
+/** How long resolving and connecting may take together, in ms; below the opener's own 15 s. */
+const DIAL_MS = 10_000
+
+/** How long the list of this host's own addresses is used, in ms. */
+const CONTEXT_MS = 1_000
+
+/** Most targets dialled at once. */
+const MAX_DIALS = 256
+
+export interface AgentStreamsOptions {
+  readonly effects: Effects
+  readonly log: Logger
+  readonly resolver: Resolver
+  readonly rules: () => Rules
+  /** Numbers of the relays that the agent is connected to. */
+  readonly relayAddresses: () => Iterable<string>
+}
+
+interface Live {
+  readonly target: LiveTarget
+  readonly rule: Rule
+}
+
+/**
+ * What the relay opens, held against the site's own rules: nothing is dialled that they do not name, whatever the relay
+ * says. The same rules are held against what runs when they change.
+ */
+export class AgentStreams {
+  readonly #options: AgentStreamsOptions
+  readonly #live = new Map<Stream, Live>()
+  readonly #httpTargets = new Map<string, { rule: Rule; target: HttpTarget }>()
+  #dials = 0
+  #denied = 0
+  #context: AddressContext | undefined
+  #contextUntil = 0
+
+  constructor(options: AgentStreamsOptions) {
+    this.#options = options
+  }
+
+  get count(): number {
+    return this.#live.size
+  }
+
+  /** OPENs that the rules refused since the start. */
+  get denied(): number {
+    return this.#denied
+  }
+
+  /**
+   * Admits a stream or refuses it.
+   * @throws {TunnelError} PROTOCOL, DENIED_BY_SITE, OVERLOADED; nothing was dialled
+   */
+  opening(frame: OpenFrame, session: Session): void {
+    const meta = decodeOpenMeta(frame.meta)
+    const log = this.#options.log.child({
+      resource: meta.resource,
+      opener: meta.opener,
+      source: meta.source,
+      trace: meta.trace,
+    })
+    const rule = this.#ruleFor(meta, log)
+    if (rule.protocol === 'http') this.#openHttp(frame, session, { rule, meta, log })
+    else this.#openTcp(frame, session, { rule, log })
+  }
+
+  /** The rules have changed: ends what they no longer allow. */
+  enforce(rules: Rules): void {
+    for (const [stream, live] of this.#live) {
+      if (!stillAllows(rules, live.target, this.#addresses()))
+        stream.reset('DENIED_BY_SITE', 'the rules have changed')
+    }
+    for (const [resource, { rule, target }] of this.#httpTargets) {
+      if (rules.get(resource) === rule) continue
+      this.#httpTargets.delete(resource)
+      target.close()
+    }
+  }
+
+  #ruleFor(meta: OpenMeta, log: Logger): Rule {
+    const rules = this.#options.rules()
+    // A connector need not know what stands behind the name: on an HTTP resource the HTTP rules hold for any stream.
+    const protocol = rules.get(meta.resource)?.protocol === 'http' ? 'http' : meta.protocol
+    const decision = decide(rules, { resource: meta.resource, protocol })
+    if (!decision.allowed) {
+      this.#denied++
+      log.warn({ reason: decision.reason }, 'stream denied by the rules')
+      throw new TunnelError('DENIED_BY_SITE')
+    }
+    const { rule } = decision
+    if (rule.maxStreams !== undefined && this.#countOf(rule) >= rule.maxStreams) {
+      throw new TunnelError('OVERLOADED', `${rule.maxStreams} streams to ${rule.resource}`)
+    }
+    return rule
+  }
+
+  #countOf(rule: Rule): number {
+    let count = 0
+    for (const live of this.#live.values()) if (live.rule.resource === rule.resource) count++
+    return count
+  }
+
+  #openTcp(frame: OpenFrame, session: Session, { rule, log }: { rule: Rule; log: Logger }): void {
+    if (this.#dials >= MAX_DIALS)
+      throw new TunnelError('OVERLOADED', `${MAX_DIALS} targets are being dialled`)
+    const { effects } = this.#options
+    const gone = new AbortController()
+    const splice = new Splice({
+      brokenCode: 'TARGET_RESET',
+      onClosed: (error) => {
+        gone.abort()
+        this.#live.delete(stream)
+        log.info(
+          { code: error?.code ?? 'OK', sent: stream.bytesSent, received: stream.bytesReceived },
+          'stream closed',
+        )
+      },
+    })
+    const stream = session.admit(frame, splice)
+    splice.stream = stream
+    const target: LiveTarget = {
+      resource: rule.resource,
+      protocol: 'tcp',
+      host: rule.host.text,
+      port: rule.port,
+    }
+    this.#live.set(stream, { target, rule })
+    const began = effects.now()
+    this.#dials++
+    this.#dial(rule, gone.signal, splice)
+      .then((socket) => {
+        const dialMs = Math.round(effects.now() - began)
+        const address = socket.remoteAddress
+        this.#live.set(stream, { target: address === undefined ? target : { ...target, address }, rule })
+        stream.accept(encodeOpenOkMeta({ dialMs }), effects.now())
+        splice.attach(socket)
+        log.info({ dialMs }, 'stream opened')
+      })
+      .catch((error: unknown) => this.#dialFailed(stream, rule, log, error))
+      .finally(() => this.#dials--)
+  }
+
+  #dial(rule: Rule, signal: AbortSignal, splice?: Splice) {
+    const { effects, resolver } = this.#options
+    return dialTarget(rule, {
+      signal,
+      deadlineMs: DIAL_MS,
+      effects,
+      resolver,
+      context: this.#addresses(),
+      ...(splice === undefined ? {} : { socketOptions: () => ({ onread: splice.reader.onread }) }),
+    })
+  }
+
+  #dialFailed(stream: Stream, rule: Rule, log: Logger, error: unknown): void {
+    if (stream.isClosed) return
+    if (!isTunnelError(error)) {
+      log.error({ err: error }, 'dial failed')
+      stream.reset('INTERNAL')
+      return
+    }
+    log.info({ code: error.code, detail: error.detail }, 'target not reached')
+    // Addresses inside stay inside, unless the rule says that connectors may see them.
+    stream.reset(error.code, rule.detail ? error.detail : '')
+  }
+
+  #openHttp(
+    frame: OpenFrame,
+    session: Session,
+    { rule, meta, log }: { rule: Rule; meta: OpenMeta; log: Logger },
+  ): void {
+    const duplex = new TunnelDuplex()
+    const stream = session.admit(frame, duplex.handler)
+    duplex.stream = stream
+    const target: LiveTarget = {
+      resource: rule.resource,
+      protocol: 'http',
+      host: rule.host.text,
+      port: rule.port,
+    }
+    this.#live.set(stream, { target, rule })
+    duplex.once('close', () => {
+      this.#live.delete(stream)
+      log.info({ sent: stream.bytesSent, received: stream.bytesReceived }, 'stream closed')
+    })
+    // The target is dialled for each request; the stream itself is open as soon as the rule allows it.
+    stream.accept(encodeOpenOkMeta({ dialMs: 0 }), this.#options.effects.now())
+    this.#httpTarget(rule).accept(duplex, { fromIngress: meta.opener === RELAY_OPENER })
+  }
+
+  #httpTarget(rule: Rule): HttpTarget {
+    const known = this.#httpTargets.get(rule.resource)
+    if (known?.rule === rule) return known.target
+    known?.target.close()
+    const { log, effects } = this.#options
+    const target = createHttpTarget({ rule, dial: (signal) => this.#dial(rule, signal), log, effects })
+    this.#httpTargets.set(rule.resource, { rule, target })
+    return target
+  }
+
+  #addresses(): AddressContext {
+    const now = this.#options.effects.now()
+    if (this.#context === undefined || now >= this.#contextUntil) {
+      this.#context = addressContext(this.#options.relayAddresses())
+      this.#contextUntil = now + CONTEXT_MS
+    }
+    return this.#context
+  }
+}
+
+/** How the relay names itself as the opener of a stream; connectors are `connector:NAME`. */
+const RELAY_OPENER = 'relay'

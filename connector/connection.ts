@@ -1,0 +1,144 @@
+import { type Effects, realEffects } from '../shared/effects.ts'
+import { TunnelError } from '../shared/errors.ts'
+import { encodeOpenMeta } from '../shared/handshake/open.ts'
+import type { ConnectorCredentials } from '../shared/identity/credentials.ts'
+import { parseResourceName } from '../shared/identity/names.ts'
+import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import type { Stream, StreamHandler } from '../shared/mux/stream.ts'
+import { createWindowBudget } from '../shared/mux/window.ts'
+import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
+import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
+import { keepConnected } from '../shared/tunnel/reconnect.ts'
+
+/** Windows of all streams beyond 256 KiB each, in bytes. */
+const WINDOW_BUDGET_BYTES = 256 * 1024 * 1024
+
+export interface ConnectorOptions {
+  readonly credentials: ConnectorCredentials
+  /** Told of each failure to reach the relay; the connector goes on trying. */
+  readonly onDown?: (error: TunnelError, retryMs: number) => void
+  /** Told each time the tunnel stands. */
+  readonly onUp?: () => void
+  readonly mask?: 'zero' | 'random'
+  readonly effects?: Effects
+}
+
+/** A connector's tunnel to its relay, kept up until it is closed. */
+export class Connector {
+  readonly #options: ConnectorOptions
+  readonly #effects: Effects
+  readonly #budget = createWindowBudget(WINDOW_BUDGET_BYTES)
+  readonly #instance: Buffer
+  readonly #stop = new AbortController()
+  readonly #tunnels = new Set<ClientTunnel>()
+  readonly #done: Promise<void>
+  #attempt = 0
+  #tunnel: ClientTunnel | undefined
+  #lastError: TunnelError | undefined
+  #ready = Promise.withResolvers<void>()
+
+  constructor(options: ConnectorOptions) {
+    this.#options = options
+    this.#effects = options.effects ?? realEffects
+    this.#instance = this.#effects.randomBytes(16)
+    // Whoever never asks for it must not be told by a crash.
+    this.#ready.promise.catch(() => undefined)
+    this.#done = keepConnected({
+      effects: this.#effects,
+      signal: this.#stop.signal,
+      connect: (signal) => this.#connect(signal),
+      onUp: (tunnel) => this.#onUp(tunnel),
+      onDown: (error, retryMs) => this.#onDown(error, retryMs),
+    })
+  }
+
+  /**
+   * Waits until the tunnel stands.
+   * @throws {TunnelError} of the first attempt where it failed; later attempts go on
+   */
+  async ready(): Promise<void> {
+    await this.#ready.promise
+  }
+
+  /**
+   * Opens a stream to `SITE/RESOURCE`. It takes writes at once, which travel with the request, emits `connect` when the
+   * target was reached, and is destroyed with a TunnelError when it was not.
+   */
+  connect(resource: string): TunnelDuplex {
+    const duplex = new TunnelDuplex()
+    try {
+      duplex.stream = this.open(resource, duplex.handler)
+    } catch (error) {
+      // The caller has no listener for 'error' yet.
+      setImmediate(() => duplex.destroy(error as Error))
+    }
+    return duplex
+  }
+
+  /**
+   * Opens a stream for a handler of one's own.
+   * @throws {TunnelError} CONFIG, RELAY_UNREACHABLE or what kept the tunnel down, OVERLOADED; nothing was dialled
+   */
+  open(resource: string, handler: StreamHandler): Stream {
+    parseResourceName(resource)
+    if (this.#tunnel === undefined) throw this.#lastError ?? new TunnelError('RELAY_UNREACHABLE')
+    return this.#tunnel.session.open(encodeOpenMeta({ resource, protocol: 'tcp' }), handler)
+  }
+
+  /** Streams under way. */
+  get streamCount(): number {
+    let count = 0
+    for (const tunnel of this.#tunnels) count += tunnel.session.streamCount
+    return count
+  }
+
+  /** Ends every stream and the tunnel. */
+  async close(): Promise<void> {
+    this.#stop.abort(new TunnelError('CANCELLED'))
+    for (const tunnel of this.#tunnels) tunnel.close(new TunnelError('CANCELLED'))
+    await this.#done
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #connect(signal: AbortSignal): Promise<ClientTunnel> {
+    const { credentials, mask } = this.#options
+    const address = credentials.addresses[this.#attempt++ % credentials.addresses.length] as RelayAddress
+    return openClientTunnel({
+      path: '/v1/connector',
+      address,
+      identity: credentials,
+      hello: { instance: this.#instance, held: [...this.#tunnels].map((tunnel) => tunnel.relay.session) },
+      effects: this.#effects,
+      budget: this.#budget,
+      mask: mask ?? 'zero',
+      opening: () => {
+        throw new TunnelError('REFUSED', 'a connector takes no streams')
+      },
+      signal,
+    })
+  }
+
+  #onUp(tunnel: ClientTunnel): void {
+    this.#tunnels.add(tunnel)
+    this.#tunnel = tunnel
+    this.#lastError = undefined
+    this.#ready.resolve()
+    this.#options.onUp?.()
+    void tunnel.closed.then((error) => {
+      this.#tunnels.delete(tunnel)
+      if (this.#tunnel === tunnel) {
+        this.#tunnel = undefined
+        this.#lastError = error
+      }
+    })
+  }
+
+  #onDown(error: TunnelError, retryMs: number): void {
+    this.#lastError = error
+    this.#ready.reject(error)
+    this.#options.onDown?.(error, retryMs)
+  }
+}

@@ -1,0 +1,120 @@
+import type { Command } from 'commander'
+import { runAction } from '../shared/cli/action.ts'
+import { defaultDataDirectory } from '../shared/config/data-directory.ts'
+import type { UpOptions } from './up-command.ts'
+
+const DEFAULT_DATA = defaultDataDirectory('relay', process.env, process.getuid?.() === 0)
+
+interface DataFlags {
+  readonly data: string
+}
+
+/** Adds `relay` and its commands to the program. */
+export function register(program: Command): void {
+  const relay = program.command('relay').description('the relay in the cloud, and who may use it')
+  addUp(relay)
+  addJoinToken(relay)
+  addConnector(relay)
+  addPublish(relay)
+  addInspection(relay)
+}
+
+function command(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option('--data <DIR>', 'data directory of the relay', DEFAULT_DATA)
+    .option('--json', 'one JSON object a line')
+}
+
+function addUp(relay: Command): void {
+  command(relay, 'up', 'start the relay; the first run makes database, CA and certificate')
+    .option('--listen <HOST:PORT>', 'where agents, connectors and browsers come in', '[::]:443')
+    .option(
+      '--name <DNSNAME>',
+      'the name by which they reach it (default: the listening address or this host)',
+    )
+    .option('--certificate-life <TIME>', "lifetime of agents' certificates, 2m to 90d", '7d')
+    .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
+    .action(
+      runAction(async ({ signal, output }, flags: Omit<UpOptions, 'signal' | 'output'>) => {
+        const { up } = await import('./up-command.ts')
+        await up({ ...flags, signal, output })
+      }),
+    )
+}
+
+function addJoinToken(relay: Command): void {
+  command(relay, 'join-token', 'make a join string for one agent; it works once')
+    .argument('<SITE>', 'the site that the agent belongs to')
+    .option('--ttl <TIME>', 'how long the string works', '15m')
+    .action(
+      runAction(async ({ signal, output }, site: string, flags: DataFlags & { ttl: string }) => {
+        const { joinToken } = await import('./control-commands.ts')
+        await joinToken({ ...flags, site, signal, output })
+      }),
+    )
+}
+
+function addConnector(relay: Command): void {
+  const connector = relay.command('connector').description('who may open streams')
+  command(connector, 'add', 'add a connector and write its credentials file')
+    .argument('<NAME>')
+    .requiredOption('--resource <SITE/RESOURCE...>', 'what it may reach')
+    .option('--out <FILE>', 'where to write the credentials, mode 0600 (default: NAME.credentials.json)')
+    .action(
+      runAction(
+        async ({ signal, output }, name: string, flags: DataFlags & { resource: string[]; out?: string }) => {
+          const { connectorAdd } = await import('./control-commands.ts')
+          await connectorAdd({ ...flags, name, signal, output })
+        },
+      ),
+    )
+}
+
+function addPublish(relay: Command): void {
+  command(relay, 'publish', 'offer a resource at the relay itself')
+    .argument('<SITE/RESOURCE>')
+    .option('--tcp <HOST:PORT>', 'on a TCP address')
+    .option('--host <NAME>', 'as HTTPS under a host name')
+    .action(
+      runAction(
+        async ({ signal, output }, resource: string, flags: DataFlags & { tcp?: string; host?: string }) => {
+          const { publish } = await import('./control-commands.ts')
+          await publish({ ...flags, resource, signal, output })
+        },
+      ),
+    )
+  command(relay, 'unpublish', 'take a resource back')
+    .argument('<SITE/RESOURCE>')
+    .action(
+      runAction(async ({ signal, output }, resource: string, flags: DataFlags) => {
+        const { unpublish } = await import('./control-commands.ts')
+        await unpublish({ ...flags, resource, signal, output })
+      }),
+    )
+}
+
+function addInspection(relay: Command): void {
+  command(relay, 'revoke', 'end an identity for good, with all its sessions')
+    .argument('<KIND>', 'agent or connector')
+    .argument('<NAME>', "an agent's site or id, or a connector's name")
+    .action(
+      runAction(async ({ signal, output }, kind: string, name: string, flags: DataFlags) => {
+        const { revoke } = await import('./control-commands.ts')
+        await revoke({ ...flags, kind, name, signal, output })
+      }),
+    )
+  command(relay, 'list', 'show sites, agents, connectors and publications').action(
+    runAction(async ({ signal, output }, flags: DataFlags) => {
+      const { list } = await import('./control-commands.ts')
+      await list({ ...flags, signal, output })
+    }),
+  )
+  command(relay, 'status', 'show what is connected now').action(
+    runAction(async ({ signal, output }, flags: DataFlags) => {
+      const { status } = await import('./control-commands.ts')
+      await status({ ...flags, signal, output })
+    }),
+  )
+}

@@ -1,0 +1,178 @@
+import * as v from 'valibot'
+import type { Output } from '../shared/cli/output.ts'
+import { parseDuration } from '../shared/config/duration.ts'
+import { writePrivateFile } from '../shared/config/private-file.ts'
+import { callControl } from '../shared/control/call.ts'
+import { controlPath } from '../shared/control/path.ts'
+import { TunnelError } from '../shared/errors.ts'
+
+interface Context {
+  readonly data: string
+  readonly signal: AbortSignal
+  readonly output: Output
+}
+
+/** Longest life of a join string, in ms. */
+const MAX_TTL_MS = 7 * 86_400_000
+
+const joinTokenAnswer = v.object({ text: v.string(), expiresAt: v.number() })
+const connectorAnswer = v.object({ credentials: v.string(), fingerprint: v.string(), notAfter: v.number() })
+const publishAnswer = v.object({ address: v.string() })
+const unpublishAnswer = v.object({ removed: v.array(v.object({ kind: v.string(), address: v.string() })) })
+const revokeAnswer = v.object({ revoked: v.number(), closed: v.number() })
+const publicationRows = v.array(
+  v.object({
+    site: v.string(),
+    resource: v.string(),
+    kind: v.string(),
+    address: v.string(),
+    error: v.optional(v.string()),
+  }),
+)
+const listAnswer = v.object({
+  sites: v.array(v.string()),
+  agents: v.array(
+    v.object({
+      id: v.string(),
+      site: v.string(),
+      fingerprint: v.string(),
+      notAfter: v.number(),
+      revoked: v.boolean(),
+    }),
+  ),
+  connectors: v.array(
+    v.object({
+      name: v.string(),
+      fingerprint: v.string(),
+      revoked: v.boolean(),
+      resources: v.array(v.string()),
+    }),
+  ),
+  publications: publicationRows,
+})
+const statusAnswer = v.object({
+  address: v.object({ host: v.string(), port: v.number() }),
+  sessions: v.array(
+    v.object({
+      session: v.string(),
+      kind: v.string(),
+      name: v.string(),
+      source: v.string(),
+      since: v.number(),
+      streams: v.number(),
+      rttMs: v.nullable(v.number()),
+    }),
+  ),
+  publications: publicationRows,
+})
+
+/** `sallyport relay join-token`. */
+export async function joinToken({
+  site,
+  ttl,
+  ...context
+}: Context & { site: string; ttl: string }): Promise<void> {
+  const ttlMs = parseDuration(ttl, { min: 1_000, max: MAX_TTL_MS })
+  const answer = await call(context, 'join-token', { site, ttlMs }, joinTokenAnswer)
+  context.output.result({ joinString: answer.text, expiresAt: answer.expiresAt }, answer.text)
+}
+
+/** `sallyport relay connector add`. */
+export async function connectorAdd(
+  options: Context & { name: string; resource: readonly string[]; out?: string },
+): Promise<void> {
+  const { name, resource, output } = options
+  const file = options.out ?? `${name}.credentials.json`
+  const answer = await call(options, 'connector-add', { name, resources: resource }, connectorAnswer)
+  await writePrivateFile(file, answer.credentials)
+  const { fingerprint, notAfter } = answer
+  output.result({ connector: name, file, fingerprint, notAfter }, [
+    `${file} holds the credentials of ${name}, good until ${day(notAfter)}; keep it secret`,
+    `key ${fingerprint}`,
+    `next: sallyport connect ${resource[0]} --credentials ${file}`,
+  ])
+}
+
+/** `sallyport relay publish`. */
+export async function publish(
+  options: Context & { resource: string; tcp?: string; host?: string },
+): Promise<void> {
+  const { resource, tcp, host, output } = options
+  if ((tcp === undefined) === (host === undefined)) {
+    throw new TunnelError('USAGE', 'Say either --tcp HOST:PORT or --host NAME.', {
+      next: 'sallyport relay publish --help',
+    })
+  }
+  const kind = tcp === undefined ? 'host' : 'tcp'
+  const { address } = await call(options, 'publish', { resource, kind, address: tcp ?? host }, publishAnswer)
+  const where = kind === 'tcp' ? address : `https://${address}/`
+  output.result({ resource, kind, address }, `${resource} is at ${where}`)
+}
+
+/** `sallyport relay unpublish`. */
+export async function unpublish(options: Context & { resource: string }): Promise<void> {
+  const { removed } = await call(options, 'unpublish', { resource: options.resource }, unpublishAnswer)
+  for (const { kind, address } of removed) {
+    options.output.result({ resource: options.resource, kind, address }, `${address} is closed`)
+  }
+}
+
+/** `sallyport relay revoke`. */
+export async function revoke(options: Context & { kind: string; name: string }): Promise<void> {
+  const { kind, name, output } = options
+  const { revoked, closed } = await call(options, 'revoke', { kind, name }, revokeAnswer)
+  output.result({ kind, name, revoked, closed }, `${kind} ${name} is revoked; sessions ended: ${closed}`)
+}
+
+/** `sallyport relay list`. */
+export async function list(options: Context): Promise<void> {
+  const answer = await call(options, 'list', {}, listAnswer)
+  const lines = [
+    ...answer.agents.map(
+      ({ site, id, notAfter, revoked }) =>
+        `agent      ${site}  ${id}  ${revoked ? 'revoked' : `certificate until ${day(notAfter)}`}`,
+    ),
+    ...answer.connectors.map(
+      ({ name, resources, revoked }) => `connector  ${name}  ${revoked ? 'revoked' : resources.join(' ')}`,
+    ),
+    ...publicationLines(answer.publications),
+  ]
+  options.output.result(answer, lines.length > 0 ? lines : 'nothing yet: sallyport relay join-token SITE')
+}
+
+/** `sallyport relay status`. */
+export async function status(options: Context): Promise<void> {
+  const answer = await call(options, 'status', {}, statusAnswer)
+  options.output.result(answer, [
+    `relay ${answer.address.host}:${answer.address.port}`,
+    ...answer.sessions.map(
+      ({ kind, name, source, since, streams, rttMs }) =>
+        `${kind.padEnd(9)}  ${name}  from ${source} since ${new Date(since).toISOString()}, streams ${streams}${rttMs === null ? '' : `, round trip ${rttMs} ms`}`,
+    ),
+    ...publicationLines(answer.publications),
+  ])
+}
+
+function publicationLines(rows: v.InferOutput<typeof publicationRows>): string[] {
+  return rows.map(
+    ({ site, resource, kind, address, error }) =>
+      `published  ${site}/${resource}  ${kind === 'tcp' ? address : `https://${address}/`}${error === undefined ? '' : `  NOT OPEN: ${error}`}`,
+  )
+}
+
+async function call<Answer>(
+  { data, signal }: Context,
+  method: string,
+  params: object,
+  answer: v.GenericSchema<unknown, Answer>,
+): Promise<Answer> {
+  const result = await callControl(controlPath(data), method, params, { signal })
+  const parsed = v.safeParse(answer, result)
+  if (!parsed.success)
+    throw new TunnelError('PROTOCOL', 'The relay answered in a form that this command does not know.')
+  return parsed.output
+}
+
+function day(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10)
+}

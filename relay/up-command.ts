@@ -1,0 +1,70 @@
+import { hostname } from 'node:os'
+import { parseListenAddress } from '../shared/cli/listen-address.ts'
+import type { Output } from '../shared/cli/output.ts'
+import { parseDuration } from '../shared/config/duration.ts'
+import { controlPath } from '../shared/control/path.ts'
+import { serveControl } from '../shared/control/serve.ts'
+import { realEffects } from '../shared/effects.ts'
+import { TunnelError } from '../shared/errors.ts'
+import { isServerName } from '../shared/identity/relay-address.ts'
+import { createLog } from '../shared/log.ts'
+import { formatListening } from '../shared/tunnel/tcp-listener.ts'
+import { AGENT_LIFETIME } from './authority/authority.ts'
+import { controlHandlers } from './control.ts'
+import { startRelay } from './relay.ts'
+
+export interface UpOptions {
+  readonly data: string
+  readonly listen: string
+  readonly name?: string
+  readonly certificateLife?: string
+  readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug'
+  readonly signal: AbortSignal
+  readonly output: Output
+}
+
+/** `sallyport relay up`: runs until the signal aborts, then drains. */
+export async function up(options: UpOptions): Promise<void> {
+  const { signal, output, data } = options
+  const listen = parseListenAddress(options.listen)
+  const log = createLog({ level: options.logLevel })
+  const relay = await startRelay({
+    directory: data,
+    listen,
+    name: relayName(options.name, listen.host),
+    effects: realEffects,
+    log,
+    ...(options.certificateLife === undefined
+      ? {}
+      : { agentLifetimeMs: parseDuration(options.certificateLife, AGENT_LIFETIME) }),
+  })
+  try {
+    await using _control = await serveControl(controlPath(data), controlHandlers(relay), {
+      signal,
+      onFault: (err, method) => log.error({ err, method }, 'control request failed'),
+    })
+    const address = formatListening(relay.address.host, relay.address.port)
+    output.result({ event: 'listening', address, data }, `relay at ${address}, data in ${data}`)
+    output.result({ event: 'ready' }, 'ready')
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    output.note('draining: streams may end within 10 s (Ctrl-C again ends at once)')
+  } finally {
+    await relay.stop()
+  }
+}
+
+/**
+ * The name in the relay's certificate and in join strings: what was said, else the address listened on, else this host's.
+ * @throws {TunnelError} CONFIG
+ */
+function relayName(name: string | undefined, listenHost: string): string {
+  const isWildcard = listenHost === '0.0.0.0' || listenHost === '::'
+  const chosen = (name ?? (isWildcard ? hostname() : listenHost)).toLowerCase()
+  if (isServerName(chosen)) return chosen
+  throw new TunnelError('CONFIG', `${chosen} is no DNS name or address.`, {
+    next: 'sallyport relay up --name relay.example.com',
+  })
+}
