@@ -1,8 +1,14 @@
 /** Limits of the in-flight cap of a link, in bytes. */
 export const CAP = { min: 131_072, start: 524_288, max: 8_388_608 } as const
 
-/** How long a round-trip or rate sample counts at least, in milliseconds; twice that at most. */
-const FILTER_MS = 5_000
+/** How long a rate sample counts at least, in milliseconds; twice that at most. Short, so that a slower path shows soon. */
+const RATE_FILTER_MS = 1_000
+
+/**
+ * The same for round trips. Longer than the time between two looks at the bare round trip: in between all samples hold
+ * the queue that this cap leaves standing, and a cap made from them would let it grow.
+ */
+const RTT_FILTER_MS = 15_000
 
 /** How often a busy link looks for more room and for the bare round trip, in milliseconds. */
 const PROBE_MS = 10_000
@@ -25,15 +31,17 @@ interface Marker {
   readonly deliveredAt: number
 }
 
-/** The smallest (or largest) sample of the last 5 to 10 seconds, in two buckets. */
+/** The smallest (or largest) sample of the last `filterMs` to twice that, in two buckets. */
 class RecentExtreme {
   readonly #better: (a: number, b: number) => boolean
   readonly #none: number
+  readonly #filterMs: number
   #current: number
   #former: number
   #since = 0
 
-  constructor(kind: 'min' | 'max') {
+  constructor(kind: 'min' | 'max', filterMs: number) {
+    this.#filterMs = filterMs
     this.#better = kind === 'min' ? (a, b) => a < b : (a, b) => a > b
     this.#none = kind === 'min' ? Number.POSITIVE_INFINITY : 0
     this.#current = this.#none
@@ -45,9 +53,9 @@ class RecentExtreme {
   }
 
   add(sample: number, now: number): void {
-    if (now - this.#since > FILTER_MS) {
+    if (now - this.#since > this.#filterMs) {
       // After a pause of two buckets nothing of the former one counts any more.
-      this.#former = now - this.#since > 2 * FILTER_MS ? this.#none : this.#current
+      this.#former = now - this.#since > 2 * this.#filterMs ? this.#none : this.#current
       this.#current = this.#none
       this.#since = now
     }
@@ -61,8 +69,8 @@ class RecentExtreme {
 }
 
 /**
- * `grow`: the cap doubles each round while the rate still rises. `steady`: twice the bandwidth-delay product, which lets a
- * path that became faster show it.
+ * `grow`: four times the bandwidth-delay product, while the rate still rises from round to round.
+ * `steady`: twice the bandwidth-delay product, which lets a path that became faster show it.
  * `drain`: for one round little is sent, so that the bare round trip shows under a standing queue.
  */
 export type CapPhase = 'grow' | 'steady' | 'drain'
@@ -78,14 +86,16 @@ export class InFlight {
   #phase: CapPhase = 'grow'
   readonly #markers: Marker[] = []
   #lastMarker = 0
-  readonly #minRtt = new RecentExtreme('min')
-  readonly #maxRate = new RecentExtreme('max')
+  readonly #minRtt = new RecentExtreme('min', RTT_FILTER_MS)
+  readonly #maxRate = new RecentExtreme('max', RATE_FILTER_MS)
   #deliveredAt = 0
   /** A round ends when what was sent at its begin is acknowledged. */
   #roundEnd = 0
   #rateBefore = 0
   #rateInRound = 0
   #cappedInRound = false
+  /** The round began after a pause: its first acknowledgement tells nothing of the rate. */
+  #isWarmingUp = false
   #phaseAt = 0
   #capBeforeDrain: number = CAP.start
 
@@ -102,12 +112,12 @@ export class InFlight {
     return this.#sent - this.#acknowledged
   }
 
-  /** Smallest round trip of the last 5 to 10 seconds in ms; Infinity before the first sample. */
+  /** Smallest round trip of the last 15 to 30 seconds, or since the last drain, in ms; Infinity before the first sample. */
   get minRttMs(): number {
     return this.#minRtt.value
   }
 
-  /** Highest delivery rate of the last 5 to 10 seconds in bytes per ms; 0 before the first sample. */
+  /** Highest delivery rate of the last 1 to 2 seconds in bytes per ms; 0 before the first sample. */
   get maxRate(): number {
     return this.#maxRate.value
   }
@@ -122,7 +132,11 @@ export class InFlight {
   /** A DATA frame of `bytes` (header and all) leaves. */
   sent(bytes: number, now: number): void {
     // After a pause the clock of the delivery rate starts anew, else idle time would count as slowness.
-    if (this.bytes === 0) this.#deliveredAt = now
+    if (this.bytes === 0) {
+      this.#deliveredAt = now
+      this.#isWarmingUp = true
+      this.#roundEnd = this.#sent + bytes
+    }
     this.#sent += bytes
     if (this.#sent - this.#lastMarker < MARKER_BYTES && this.#markers.length > 0) return
     this.#lastMarker = this.#sent
@@ -166,9 +180,13 @@ export class InFlight {
   }
 
   #endRound(now: number): void {
+    this.#roundEnd = this.#sent
+    if (this.#isWarmingUp) {
+      this.#isWarmingUp = false
+      return
+    }
     const wasCapped = this.#cappedInRound
     const rate = this.#rateInRound
-    this.#roundEnd = this.#sent
     this.#cappedInRound = false
     this.#rateInRound = 0
     switch (this.#phase) {
@@ -188,17 +206,16 @@ export class InFlight {
   #grow(rate: number, now: number): void {
     if (rate >= this.#rateBefore * 1.25) {
       this.#rateBefore = rate
-      this.#cap = Math.min(CAP.max, this.#cap * 2)
+      this.#settle(4)
       return
     }
-    this.#rateBefore = 0
     this.#enter('steady', now)
-    this.#settle()
+    this.#settle(2)
   }
 
   #hold(now: number): void {
     if (now - this.#phaseAt < PROBE_MS) {
-      this.#settle()
+      this.#settle(2)
       return
     }
     this.#capBeforeDrain = this.#cap
@@ -207,8 +224,9 @@ export class InFlight {
     this.#enter('drain', now)
   }
 
-  #settle(): void {
-    const wanted = this.#maxRate.value * (2 * this.#minRtt.value + TURN_MS)
+  /** Makes the cap so many bandwidth-delay products. */
+  #settle(rounds: number): void {
+    const wanted = this.#maxRate.value * (rounds * this.#minRtt.value + TURN_MS)
     if (Number.isFinite(wanted)) this.#cap = Math.max(CAP.min, Math.min(CAP.max, wanted))
   }
 

@@ -12,13 +12,14 @@ interface Event {
   readonly run: () => void
 }
 
+/** What the path is like; may be changed between two runs. */
 export interface PathOptions {
-  /** Of the slowest stretch, in bytes per ms. May be changed while it runs. */
+  /** Of the slowest stretch, in bytes per ms. */
   rate: number
   /** Without any queue, in ms. */
-  readonly rttMs: number
-  /** Bytes per ms that the application has to send; without end where it is left out. */
-  readonly demand?: number
+  rttMs: number
+  /** Bytes per ms that the application writes; Infinity keeps the cap the only limit. */
+  demand: number
 }
 
 /**
@@ -36,7 +37,6 @@ export class SimulatedPath {
   /** Sum of the waits and their count, for the mean. */
   queueMsSum = 0
   segments = 0
-  /** Called before each step, to change the path or the demand. */
   #events: Event[] = []
   #freeAt = 0
   #acknowledged = 0
@@ -54,20 +54,21 @@ export class SimulatedPath {
   run(ms: number): number {
     const until = this.now + ms
     const before = this.delivered
+    this.#write(0)
     this.#send()
-    for (;;) {
+    while (this.now < until) {
       const next = this.#events[0]
-      const writeAt = this.options.demand === undefined ? Number.POSITIVE_INFINITY : this.now + 1
-      const at = Math.min(next?.at ?? Number.POSITIVE_INFINITY, writeAt)
-      if (at > until) break
+      // A limited application writes every ms; else only what arrives changes anything.
+      const writeAt = Number.isFinite(this.options.demand) ? this.now + 1 : Number.POSITIVE_INFINITY
+      const at = Math.min(next?.at ?? Number.POSITIVE_INFINITY, writeAt, until)
+      this.#write(at - this.now)
       this.now = at
-      if (next !== undefined && next.at === at) {
+      if (next?.at === at) {
         this.#events.shift()
         next.run()
       }
       this.#send()
     }
-    this.now = until
     return this.delivered - before
   }
 
@@ -82,17 +83,19 @@ export class SimulatedPath {
     return this.segments === 0 ? 0 : this.queueMsSum / this.segments
   }
 
+  /** The application writes for `ms`, at most one frame ahead of what leaves. */
+  #write(ms: number): void {
+    const { demand } = this.options
+    const waiting = Math.min(this.#written, this.#sent + FRAME)
+    this.#written = Number.isFinite(demand) ? waiting + ms * demand : Number.POSITIVE_INFINITY
+  }
+
   #send(): void {
-    if (this.options.demand !== undefined) this.#written = this.now * this.options.demand
-    while (this.#hasDemand && this.inFlight.room > 0) {
+    while (this.#sent + FRAME <= this.#written && this.inFlight.room > 0) {
       this.inFlight.sent(FRAME, this.now)
       this.#sent += FRAME
       for (let part = 0; part < 4; part++) this.#cross()
     }
-  }
-
-  get #hasDemand(): boolean {
-    return this.options.demand === undefined || this.#sent + FRAME <= this.#written
   }
 
   /** One segment joins the queue of the bottleneck. */
