@@ -146,9 +146,14 @@ function resetResponse(response: ServerResponse, error: TunnelError): void {
   else resetConnection(response.socket, error)
 }
 
-/** Breaks a connection so that the peer can tell it from an end: TCP gets RST, a tunnel stream `error`'s code. */
+/**
+ * Breaks a connection so that the peer can tell it from an end: TCP gets RST, a tunnel stream `error`'s code.
+ * A socket whose sending side is already ended is only closed: libuv refuses to reset it while the FIN is on
+ * its way, and Node then never closes the descriptor at all.
+ */
 export function resetConnection(connection: Duplex, error: TunnelError): void {
   const isPlainTcp = 'resetAndDestroy' in connection && !('encrypted' in connection)
-  if (isPlainTcp) (connection as Duplex & { resetAndDestroy(): void }).resetAndDestroy()
-  else connection.destroy(error)
+  if (isPlainTcp && !connection.writableEnded) {
+    ;(connection as Duplex & { resetAndDestroy(): void }).resetAndDestroy()
+  } else connection.destroy(error)
 }
