@@ -68,15 +68,9 @@ export class AgentStreams {
    */
   opening(frame: OpenFrame, session: Session): void {
     const meta = decodeOpenMeta(frame.meta)
-    const log = this.#options.log.child({
-      resource: meta.resource,
-      opener: meta.opener,
-      source: meta.source,
-      trace: meta.trace,
-    })
-    const rule = this.#ruleFor(meta, log)
-    if (rule.protocol === 'http') this.#openHttp(frame, session, { rule, meta, log })
-    else this.#openTcp(frame, session, { rule, log })
+    const rule = this.#ruleFor(meta)
+    if (rule.protocol === 'http') this.#openHttp(frame, session, { rule, meta })
+    else this.#openTcp(frame, session, { rule, meta })
   }
 
   /** The rules have changed: ends what they no longer allow. */
@@ -92,14 +86,14 @@ export class AgentStreams {
     }
   }
 
-  #ruleFor(meta: OpenMeta, log: Logger): Rule {
+  #ruleFor(meta: OpenMeta): Rule {
     const rules = this.#options.rules()
     // A connector need not know what stands behind the name: on an HTTP resource the HTTP rules hold for any stream.
     const protocol = rules.get(meta.resource)?.protocol === 'http' ? 'http' : meta.protocol
     const decision = decide(rules, { resource: meta.resource, protocol })
     if (!decision.allowed) {
       this.#denied++
-      log.warn({ reason: decision.reason }, 'stream denied by the rules')
+      this.#options.log.warn({ ...meta, reason: decision.reason }, 'stream denied by the rules')
       throw new TunnelError('DENIED_BY_SITE')
     }
     const { rule } = decision
@@ -115,20 +109,19 @@ export class AgentStreams {
     return count
   }
 
-  #openTcp(frame: OpenFrame, session: Session, { rule, log }: { rule: Rule; log: Logger }): void {
+  #openTcp(frame: OpenFrame, session: Session, { rule, meta }: { rule: Rule; meta: OpenMeta }): void {
     if (this.#dials >= MAX_DIALS)
       throw new TunnelError('OVERLOADED', `${MAX_DIALS} targets are being dialled`)
-    const { effects } = this.#options
+    const { effects, log } = this.#options
     const gone = new AbortController()
+    let dialMs = -1
     const splice = new Splice({
       brokenCode: 'TARGET_RESET',
       onClosed: (error) => {
-        gone.abort()
+        // Once the target was reached there is nothing left to give up.
+        if (dialMs === -1) gone.abort(GIVEN_UP)
         this.#live.delete(stream)
-        log.info(
-          { code: error?.code ?? 'OK', sent: stream.bytesSent, received: stream.bytesReceived },
-          'stream closed',
-        )
+        log.info({ ...meta, code: error?.code ?? 'OK', dialMs, ...bytesOf(stream) }, 'stream closed')
       },
     })
     const stream = session.admit(frame, splice)
@@ -144,14 +137,17 @@ export class AgentStreams {
     this.#dials++
     this.#dial(rule, gone.signal, splice)
       .then((socket) => {
-        const dialMs = Math.round(effects.now() - began)
+        if (stream.isClosed) {
+          socket.destroy()
+          return
+        }
+        dialMs = Math.round(effects.now() - began)
         const address = socket.remoteAddress
         this.#live.set(stream, { target: address === undefined ? target : { ...target, address }, rule })
         stream.accept(encodeOpenOkMeta({ dialMs }), effects.now())
         splice.attach(socket)
-        log.info({ dialMs }, 'stream opened')
       })
-      .catch((error: unknown) => this.#dialFailed(stream, rule, log, error))
+      .catch((error: unknown) => this.#dialFailed(stream, rule, error))
       .finally(() => this.#dials--)
   }
 
@@ -167,23 +163,20 @@ export class AgentStreams {
     })
   }
 
-  #dialFailed(stream: Stream, rule: Rule, log: Logger, error: unknown): void {
+  #dialFailed(stream: Stream, rule: Rule, error: unknown): void {
     if (stream.isClosed) return
+    const { log } = this.#options
     if (!isTunnelError(error)) {
       log.error({ err: error }, 'dial failed')
       stream.reset('INTERNAL')
       return
     }
-    log.info({ code: error.code, detail: error.detail }, 'target not reached')
+    log.info({ resource: rule.resource, code: error.code, detail: error.detail }, 'target not reached')
     // Addresses inside stay inside, unless the rule says that connectors may see them.
     stream.reset(error.code, rule.detail ? error.detail : '')
   }
 
-  #openHttp(
-    frame: OpenFrame,
-    session: Session,
-    { rule, meta, log }: { rule: Rule; meta: OpenMeta; log: Logger },
-  ): void {
+  #openHttp(frame: OpenFrame, session: Session, { rule, meta }: { rule: Rule; meta: OpenMeta }): void {
     const duplex = new TunnelDuplex()
     const stream = session.admit(frame, duplex.handler)
     duplex.stream = stream
@@ -196,7 +189,7 @@ export class AgentStreams {
     this.#live.set(stream, { target, rule })
     duplex.once('close', () => {
       this.#live.delete(stream)
-      log.info({ sent: stream.bytesSent, received: stream.bytesReceived }, 'stream closed')
+      this.#options.log.info({ ...meta, ...bytesOf(stream) }, 'stream closed')
     })
     // The target is dialled for each request; the stream itself is open as soon as the rule allows it.
     stream.accept(encodeOpenOkMeta({ dialMs: 0 }), this.#options.effects.now())
@@ -222,6 +215,13 @@ export class AgentStreams {
     return this.#context
   }
 }
+
+function bytesOf(stream: Stream): { sent: number; received: number } {
+  return { sent: stream.bytesSent, received: stream.bytesReceived }
+}
+
+/** Why a dial ends when its stream does. One for all: an error made for each stream costs more than the rest of its end. */
+const GIVEN_UP = new TunnelError('CANCELLED')
 
 /** How the relay names itself as the opener of a stream; connectors are `connector:NAME`. */
 const RELAY_OPENER = 'relay'

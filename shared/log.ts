@@ -22,6 +22,22 @@ export interface LogOptions {
 export function createLog(options: LogOptions): Logger {
   return pino(
     { level: options.level, base: null, redact: { paths: REDACTED, censor: '[redacted]' } },
-    options.destination ?? pino.destination({ fd: 2, sync: true }),
+    options.destination ?? bufferedStandardError(),
   )
+}
+
+/**
+ * Standard error, written at the end of a turn or two: a line for each stream must not stop the event loop. What is still
+ * waiting when the process ends is written then.
+ */
+function bufferedStandardError(): DestinationStream {
+  const destination = pino.destination({ fd: 2, sync: false })
+  process.on('exit', () => {
+    try {
+      destination.flushSync()
+    } catch {
+      // It was never opened, or nobody reads it any more: there is nowhere left to say so.
+    }
+  })
+  return destination
 }

@@ -35,15 +35,18 @@ export class Streams {
   route(frame: OpenFrame, from: LiveSession): void {
     const meta = decodeOpenMeta(frame.meta)
     const trace = meta.trace ?? this.#newTrace()
-    const log = this.#options.log.child({ trace, connector: from.principal.id, resource: meta.resource })
+    const { log } = this.#options
     const route = new Route(from.session, frame, {
-      accepted: () => log.debug('stream open'),
-      ended: (code, sent, received) =>
-        log.info({ code: codeFromWire(code), sent, received }, 'stream closed'),
+      accepted: () => undefined,
+      ended: (code, sent, received) => {
+        const { resource } = meta
+        const connector = from.principal.id
+        log.info({ trace, connector, resource, code: codeFromWire(code), sent, received }, 'stream closed')
+      },
     })
     const { resource, protocol } = meta
     this.#forward(route, frame, from, { resource, protocol, trace }).catch((error: unknown) => {
-      if (!isTunnelError(error)) log.error({ err: error }, 'stream not routed')
+      if (!isTunnelError(error)) log.error({ err: error, trace }, 'stream not routed')
       const code: ErrorCode = isTunnelError(error) ? error.code : 'INTERNAL'
       route.end(code, isTunnelError(error) ? error.detail : '')
     })
