@@ -15,20 +15,23 @@ const PROBE_MS = 10_000
 
 /**
  * What both ends' event loops add to a round in milliseconds. Matters only where the round trip is shorter than a turn of
- * the loop: at 1 GiB/s it is 1 MiB, on a 50 Mbit/s line 6 KiB.
+ * the loop: at 1 GiB/s it is 2 MiB, on a 50 Mbit/s line 12 KiB.
  */
-const TURN_MS = 1
+const TURN_MS = 2
 
 /** A marker is kept for every so many bytes sent. */
 const MARKER_BYTES = 8_192
+
+/**
+ * Shortest time over which a rate is taken, in milliseconds; a round trip where that is longer. Acknowledgements come in
+ * bunches, a turn of the event loop at a time: over less than a few turns the rate would be what the bunch happened to be.
+ */
+const RATE_MS = 4
 
 interface Marker {
   /** DATA bytes sent on the link up to and with this frame. */
   readonly sent: number
   readonly at: number
-  /** DATA bytes acknowledged when the frame left, and when that was. */
-  readonly delivered: number
-  readonly deliveredAt: number
 }
 
 /** The smallest (or largest) sample of the last `filterMs` to twice that, in two buckets. */
@@ -88,7 +91,9 @@ export class InFlight {
   #lastMarker = 0
   readonly #minRtt = new RecentExtreme('min', RTT_FILTER_MS)
   readonly #maxRate = new RecentExtreme('max', RATE_FILTER_MS)
-  #deliveredAt = 0
+  /** When the rate under way began to be taken, and what was acknowledged then. */
+  #rateSince = 0
+  #rateFrom = 0
   /** A round ends when what was sent at its begin is acknowledged. */
   #roundEnd = 0
   #rateBefore = 0
@@ -133,19 +138,15 @@ export class InFlight {
   sent(bytes: number, now: number): void {
     // After a pause the clock of the delivery rate starts anew, else idle time would count as slowness.
     if (this.bytes === 0) {
-      this.#deliveredAt = now
+      this.#rateSince = now
+      this.#rateFrom = this.#acknowledged
       this.#isWarmingUp = true
       this.#roundEnd = this.#sent + bytes
     }
     this.#sent += bytes
     if (this.#sent - this.#lastMarker < MARKER_BYTES && this.#markers.length > 0) return
     this.#lastMarker = this.#sent
-    this.#markers.push({
-      sent: this.#sent,
-      at: now,
-      delivered: this.#acknowledged,
-      deliveredAt: this.#deliveredAt,
-    })
+    this.#markers.push({ sent: this.#sent, at: now })
   }
 
   /**
@@ -156,7 +157,6 @@ export class InFlight {
     if (received > this.#sent) return false
     if (received <= this.#acknowledged) return true
     this.#acknowledged = received
-    this.#deliveredAt = now
     const marker = this.#newestCovered(received)
     if (marker !== undefined) this.#sample(marker, holdMs, now)
     if (received >= this.#roundEnd) this.#endRound(now)
@@ -172,9 +172,12 @@ export class InFlight {
   #sample(marker: Marker, holdMs: number, now: number): void {
     const rtt = Math.max(0.01, now - marker.at - holdMs)
     this.#minRtt.add(rtt, now)
-    const elapsed = now - marker.deliveredAt
-    if (elapsed <= 0) return
-    const rate = (this.#acknowledged - marker.delivered) / elapsed
+    const elapsed = now - this.#rateSince
+    const isRoundOver = this.#acknowledged >= this.#roundEnd
+    if (elapsed < RATE_MS || (elapsed < this.#minRtt.value && !isRoundOver)) return
+    const rate = (this.#acknowledged - this.#rateFrom) / elapsed
+    this.#rateSince = now
+    this.#rateFrom = this.#acknowledged
     this.#maxRate.add(rate, now)
     if (rate > this.#rateInRound) this.#rateInRound = rate
   }
@@ -227,7 +230,7 @@ export class InFlight {
   /** Makes the cap so many bandwidth-delay products. */
   #settle(rounds: number): void {
     const wanted = this.#maxRate.value * (rounds * this.#minRtt.value + TURN_MS)
-    if (Number.isFinite(wanted)) this.#cap = Math.max(CAP.min, Math.min(CAP.max, wanted))
+    if (wanted > 0 && Number.isFinite(wanted)) this.#cap = Math.max(CAP.min, Math.min(CAP.max, wanted))
   }
 
   #enter(phase: CapPhase, now: number): void {
