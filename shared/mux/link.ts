@@ -1,7 +1,7 @@
 import { TunnelError } from '../errors.ts'
 import { FrameReader } from './decode.ts'
 import { DATA_HEAD_BYTES, encodeControl } from './encode.ts'
-import { type ControlFrame, FLAG, MAX_DATA_BYTES } from './frame.ts'
+import { type ControlFrame, FLAG, FRAME, MAX_DATA_BYTES } from './frame.ts'
 import { InFlight } from './in-flight.ts'
 import { type DataSource, type Piece, Scheduler } from './scheduler.ts'
 import { TokenBucket } from './token-bucket.ts'
@@ -52,6 +52,8 @@ export class Link {
   #urgent: Uint8Array[] = []
   #control: Uint8Array[] = []
   #controlBytes = 0
+  /** OPENs that wait: data waits with them, because the peer ends the session for DATA of a stream it has not seen. */
+  #openCount = 0
   #isOverflowing = false
   readonly #pings = new TokenBucket(10, 100)
   #pingIntervalMs: number
@@ -112,6 +114,7 @@ export class Link {
       return
     }
     this.#controlBytes += bytes.length
+    if (bytes[0] === FRAME.OPEN) this.#openCount++
     this.#control.push(bytes)
   }
 
@@ -147,7 +150,7 @@ export class Link {
     }
     this.#handler.collect(now)
     if (this.#controlBytes > 0) sent += this.#transmitControl(sink)
-    while (sent < maxBytes && !this.#scheduler.isEmpty && this.inFlight.room > 0) {
+    while (sent < maxBytes && this.#isDataReady) {
       const piece = this.#scheduler.next(MAX_DATA_BYTES, now)
       if (piece === undefined) break
       const bytes = piece.bytes.length + DATA_HEAD_BYTES
@@ -165,6 +168,7 @@ export class Link {
       if (sent >= CONTROL_ROUND_BYTES) break
       sent += bytes.length
       count++
+      if (bytes[0] === FRAME.OPEN) this.#openCount--
       sink.control(bytes)
     }
     this.#control = count === this.#control.length ? [] : this.#control.slice(count)
@@ -174,12 +178,11 @@ export class Link {
 
   /** Whether `transmit` would hand something over now. */
   get hasWork(): boolean {
-    return (
-      this.#urgent.length > 0 ||
-      this.#controlBytes > 0 ||
-      this.#isAckDue(this.#now) ||
-      (!this.#scheduler.isEmpty && this.inFlight.room > 0)
-    )
+    return this.#urgent.length > 0 || this.#controlBytes > 0 || this.#isAckDue(this.#now) || this.#isDataReady
+  }
+
+  get #isDataReady(): boolean {
+    return this.#openCount === 0 && !this.#scheduler.isEmpty && this.inFlight.room > 0
   }
 
   /** Monotonic ms at which `tick` wants to be called; calling it earlier or later does no harm. */

@@ -168,7 +168,8 @@ export class Session implements StreamCarrier {
 
   /** Sends HELLO (agent, connector) or HELLO_OK (relay). */
   greet(type: 'HELLO' | 'HELLO_OK', meta: Uint8Array): void {
-    this.link.send(encodeControl({ type, id: 0, meta }))
+    // Nothing may overtake it, not even a GOAWAY of the same turn.
+    this.link.sendUrgent(encodeControl({ type, id: 0, meta }))
     if (type === 'HELLO_OK') this.#isGreeted = true
   }
 

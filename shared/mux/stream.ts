@@ -15,7 +15,7 @@ import {
 } from './stream-state.ts'
 import { INITIAL_WINDOW, type WindowBudget } from './window.ts'
 
-/** A stream that ended in one direction and moves nothing in the other is over after so many ms. */
+/** A stream that ended in one direction or both and moves nothing more is over after so many ms. */
 export const HALF_CLOSED_IDLE_MS = 600_000
 
 /** What a stream tells its owner. Calls come while bytes are being received: they must not throw and must not block. */
@@ -119,9 +119,9 @@ export class Stream implements DataSource, CreditSource {
     return !this.isClosed && this.#sending === 'sending'
   }
 
-  /** True while exactly one direction has ended. */
-  get isHalfClosed(): boolean {
-    return !this.isClosed && (this.#sending === 'sending') !== (this.#receiving === 'receiving')
+  /** True from the end of the first direction to the acknowledged end of both. */
+  get isEnding(): boolean {
+    return !this.isClosed && (this.#sending !== 'sending' || this.#receiving !== 'receiving')
   }
 
   /** Bytes that may be written now; at or below 0 the owner stops reading its source until `writable`. */
@@ -163,11 +163,14 @@ export class Stream implements DataSource, CreditSource {
     this.#wake()
   }
 
-  /** Answers an OPEN of the far end: `meta` is the CBOR of OPEN_OK, at most 8,192 bytes. */
+  /** Answers an OPEN of the far end: `meta` is the CBOR of OPEN_OK, at most 8,192 bytes. Nothing where it gave up already. */
   accept(meta: Uint8Array, now: number): void {
+    if (this.isClosed) return
     this.#opening = move(OPENING_MOVES, this.#opening, 'accept')
     const { maxOffset } = this.#receive.grant(now)
     this.#carrier.control(encodeControl({ type: 'OPEN_OK', id: this.id, maxOffset, meta }))
+    // OPEN_OK grants, but cannot say that an end which came already was delivered.
+    this.#receive.repeatGrant()
     this.#wake()
     this.#offerCredit()
   }
@@ -194,12 +197,14 @@ export class Stream implements DataSource, CreditSource {
     this.#close(code === 'OK' ? null : new TunnelError(code, detail))
   }
 
-  /** Tells the far end that nobody reads what it sends; what still comes is dropped. */
+  /** Nobody reads any more: what came and was not consumed is dropped, and the far end is told unless it ended already. */
   stop(code: ErrorCode): void {
-    if (this.isClosed || this.#receiving !== 'receiving') return
-    this.#receiving = move(RECEIVE_MOVES, this.#receiving, 'stop')
+    if (this.isClosed || this.#isStopped) return
     this.#isStopped = true
-    this.#carrier.control(encodeControl({ type: 'STOP', id: this.id, code: wireFromCode(code) }))
+    if (this.#receiving === 'receiving') {
+      this.#receiving = move(RECEIVE_MOVES, this.#receiving, 'stop')
+      this.#carrier.control(encodeControl({ type: 'STOP', id: this.id, code: wireFromCode(code) }))
+    }
     this.#receive.consume(this.#receive.received - this.#receive.consumed)
     this.#offerCredit()
   }
@@ -213,7 +218,7 @@ export class Stream implements DataSource, CreditSource {
 
   sweep(now: number): void {
     this.#receive.shrinkIfIdle(now)
-    if (this.isHalfClosed && now - this.lastActiveAt >= HALF_CLOSED_IDLE_MS) this.reset('IDLE')
+    if (this.isEnding && now - this.lastActiveAt >= HALF_CLOSED_IDLE_MS) this.reset('IDLE')
   }
 
   get isReady(): boolean {

@@ -1,0 +1,388 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { INITIAL_CREDIT } from '../../../shared/mux/frame.ts'
+import { INITIAL_WINDOW } from '../../../shared/mux/window.ts'
+import { createPair, type SessionEnd } from '../../support/session-pair.ts'
+
+/** Leaves each OPEN unanswered until the test accepts it. */
+const unanswered = {
+  opening: (end: SessionEnd, frame: Parameters<SessionEnd['admit']>[0]) => {
+    end.admit(frame)
+  },
+}
+
+const OK_META = Uint8Array.of(0xa0)
+
+describe('opening', () => {
+  test('early data is there before the answer, and the answer reaches the opener once', () => {
+    const pair = createPair({ delayMs: 20, ...unanswered })
+    const opener = pair.peer.open()
+    opener.write(1_000)
+    pair.run(20)
+    assert.equal(pair.relay.peer().received, 1_000)
+    assert.deepEqual(opener.meta, [])
+    pair.relay.peer().live.accept(OK_META, pair.effects.now())
+    pair.relay.peer().write(500)
+    pair.run(20)
+    assert.deepEqual(opener.meta, [OK_META])
+    assert.equal(opener.received, 500)
+  })
+
+  test('an opener sends its initial credit and no more before the answer', () => {
+    const pair = createPair({ ...unanswered })
+    const opener = pair.peer.open()
+    opener.write(200_000)
+    assert.ok(opener.live.room <= 0)
+    pair.run(1_000)
+    assert.equal(pair.relay.peer().received, INITIAL_CREDIT)
+    pair.relay.peer().live.accept(OK_META, pair.effects.now())
+    pair.run(1_000)
+    assert.equal(pair.relay.peer().received, 200_000)
+    assert.equal(opener.writables, 1)
+  })
+
+  test('hundreds of streams opened at once with early data all arrive: no DATA overtakes its OPEN', () => {
+    const pair = createPair({ cuts: 'random' })
+    const openers = Array.from({ length: 250 }, () => pair.peer.open(0, 500))
+    for (const opener of openers) opener.write(100)
+    pair.run(1_000)
+    assert.deepEqual([pair.peer.error, pair.relay.error], [undefined, undefined])
+    assert.deepEqual(
+      pair.relay.accepted.map((probe) => probe.received),
+      openers.map(() => 100),
+    )
+  })
+
+  test('a refusal is the typed error of the opener, and nothing is left', () => {
+    const pair = createPair({
+      opening: (end, frame) => end.admit(frame).reset('DENIED_BY_SITE', 'no such rule'),
+    })
+    const opener = pair.peer.open()
+    opener.write(50_000)
+    pair.run(1_000)
+    assert.equal(opener.code, 'DENIED_BY_SITE')
+    assert.equal(opener.closedWith?.detail, 'no such rule')
+    pair.assertClean()
+  })
+
+  test('an acceptor whose opener gave up may still answer: nothing happens', () => {
+    const pair = createPair({ ...unanswered })
+    const opener = pair.peer.open()
+    pair.run(10)
+    opener.live.reset('CANCELLED')
+    pair.run(10)
+    const acceptor = pair.relay.peer()
+    assert.equal(acceptor.code, 'CANCELLED')
+    acceptor.live.accept(OK_META, pair.effects.now())
+    acceptor.live.write(OK_META)
+    acceptor.live.end()
+    acceptor.live.reset('INTERNAL')
+    acceptor.live.consume(5)
+    pair.run(1_000)
+    assert.equal(pair.peer.error, undefined)
+    pair.assertClean()
+  })
+
+  test('both sides may open', () => {
+    const pair = createPair()
+    const fromRelay = pair.relay.open(9)
+    const fromPeer = pair.peer.open(3)
+    fromRelay.write(10)
+    fromPeer.write(20)
+    pair.run(100)
+    assert.equal(fromRelay.live.id % 2, 0)
+    assert.equal(fromPeer.live.id % 2, 1)
+    assert.equal(pair.peer.peer().received, 10)
+    assert.equal(pair.relay.peer().received, 20)
+  })
+})
+
+describe('moving bytes', () => {
+  for (const cuts of ['none', 'random'] as const) {
+    test(`megabytes both ways arrive in order (chunks cut: ${cuts})`, () => {
+      const pair = createPair({ delayMs: 5, rate: 20_000, cuts })
+      const opener = pair.peer.open()
+      opener.write(2_000_000, 30_000)
+      pair.run(50)
+      const acceptor = pair.relay.peer()
+      acceptor.write(3_000_000, 65_536)
+      opener.live.end()
+      acceptor.live.end()
+      pair.run(5_000)
+      assert.deepEqual([acceptor.received, opener.received], [2_000_000, 3_000_000])
+      assert.deepEqual([acceptor.closedWith, opener.closedWith], [null, null])
+      pair.assertClean()
+    })
+  }
+
+  test('a reader that reads nothing stops its sender at the window, and another stream goes on', () => {
+    const pair = createPair({ delayMs: 5 })
+    const stuck = pair.peer.open(0)
+    const free = pair.peer.open(10)
+    pair.run(20)
+    pair.relay.peer(0).isEager = false
+    stuck.write(1_000_000)
+    free.write(1_000_000)
+    pair.run(2_000)
+    assert.equal(pair.relay.peer(0).received, INITIAL_WINDOW)
+    assert.equal(pair.relay.peer(1).received, 1_000_000)
+    for (let step = 0; step < 100; step++) {
+      pair.relay.peer(0).consume(20_000)
+      pair.run(20)
+      assert.ok(pair.relay.peer(0).live.heldBytes <= INITIAL_WINDOW * 4)
+    }
+    assert.equal(pair.relay.peer(0).received, 1_000_000)
+    stuck.live.reset('CANCELLED')
+    free.live.reset('CANCELLED')
+    pair.run(100)
+    pair.assertClean()
+  })
+
+  test('a writer that heeds `room` holds little, and hears when there is room', () => {
+    const pair = createPair({ delayMs: 5, rate: 5_000 })
+    const opener = pair.peer.open()
+    pair.run(20)
+    for (let step = 0; step < 2_000 && opener.written < 3_000_000; step++) {
+      while (opener.live.room > 0) opener.write(16_384)
+      assert.ok(opener.live.heldBytes <= 2_000_000, `${opener.live.heldBytes} held`)
+      const before = opener.writables
+      while (opener.writables === before) {
+        assert.ok(pair.effects.now() < 100_000)
+        pair.run(1)
+      }
+    }
+    assert.ok(opener.written >= 3_000_000)
+  })
+
+  test('a small request overtakes a bulk transfer on a slow link', () => {
+    const pair = createPair({ delayMs: 20, rate: 6_250 })
+    const bulk = pair.peer.open(0)
+    pair.run(100)
+    bulk.write(20_000_000, 65_536)
+    pair.run(2_000)
+    const small = pair.peer.open(10)
+    small.write(100)
+    pair.run(100)
+    assert.equal(pair.relay.peer(1).received, 100)
+    assert.ok(pair.relay.peer(0).received < 20_000_000)
+  })
+})
+
+describe('ending', () => {
+  for (const order of ['opener first', 'acceptor first', 'both at once', 'before the answer'] as const) {
+    test(`FIN of both sides closes both cleanly: ${order}`, () => {
+      const pair = createPair({ delayMs: 10, ...(order === 'before the answer' ? unanswered : {}) })
+      const opener = pair.peer.open()
+      opener.write(100)
+      if (order === 'before the answer') opener.live.end()
+      pair.run(50)
+      const acceptor = pair.relay.peer()
+      if (order === 'before the answer') {
+        assert.equal(acceptor.ends, 1)
+        acceptor.live.accept(OK_META, pair.effects.now())
+      }
+      acceptor.write(200)
+      if (order === 'opener first') {
+        opener.live.end()
+        pair.run(100)
+        assert.deepEqual([acceptor.ends, acceptor.closedWith, opener.closedWith], [1, undefined, undefined])
+        acceptor.write(50)
+      }
+      if (order === 'acceptor first') {
+        acceptor.live.end()
+        pair.run(100)
+        assert.deepEqual([opener.ends, opener.closedWith, acceptor.closedWith], [1, undefined, undefined])
+        opener.write(50)
+      }
+      acceptor.live.end()
+      opener.live.end()
+      pair.run(100)
+      assert.deepEqual([opener.closedWith, acceptor.closedWith], [null, null])
+      assert.deepEqual([opener.ends, acceptor.ends], [1, 1])
+      assert.deepEqual([acceptor.received, opener.received], [opener.written, acceptor.written])
+      pair.assertClean()
+    })
+  }
+
+  test('a stream stays until its reader has consumed all of it', () => {
+    const pair = createPair()
+    const opener = pair.peer.open()
+    pair.run(10)
+    const acceptor = pair.relay.peer()
+    acceptor.isEager = false
+    opener.write(1_000)
+    opener.live.end()
+    acceptor.live.end()
+    pair.run(1_000)
+    assert.deepEqual([acceptor.ends, acceptor.closedWith, opener.closedWith], [1, undefined, undefined])
+    assert.equal(pair.ledger.unreleased, 1)
+    acceptor.consume(1_000)
+    pair.run(1_000)
+    assert.deepEqual([acceptor.closedWith, opener.closedWith], [null, null])
+    pair.assertClean()
+  })
+
+  test('RESET ends both directions at once and reaches the far end with code and detail', () => {
+    for (const from of ['opener', 'acceptor'] as const) {
+      const pair = createPair({ delayMs: 10 })
+      const opener = pair.peer.open()
+      opener.write(100_000)
+      pair.run(50)
+      const acceptor = pair.relay.peer()
+      const [active, passive] = from === 'opener' ? [opener, acceptor] : [acceptor, opener]
+      active.live.reset('TARGET_RESET', 'it hung up')
+      assert.equal(active.code, 'TARGET_RESET')
+      pair.run(50)
+      assert.equal(passive.code, 'TARGET_RESET')
+      assert.equal(passive.closedWith?.detail, 'it hung up')
+      pair.assertClean()
+    }
+  })
+
+  test('RESET with OK is a clean end', () => {
+    const pair = createPair()
+    const opener = pair.peer.open()
+    pair.run(10)
+    opener.live.reset('OK')
+    pair.run(10)
+    assert.deepEqual([opener.closedWith, pair.relay.peer().closedWith], [null, null])
+  })
+
+  test('STOP makes the sender cut what is unsent and send FIN; the other direction goes on', () => {
+    const pair = createPair({ delayMs: 10 })
+    const opener = pair.peer.open()
+    pair.run(50)
+    const acceptor = pair.relay.peer()
+    acceptor.isEager = false
+    opener.write(1_000_000, 50_000)
+    pair.run(100)
+    acceptor.live.stop('CANCELLED')
+    acceptor.live.consume(10)
+    pair.run(100)
+    assert.deepEqual(opener.stops, ['CANCELLED'])
+    assert.equal(acceptor.ends, 0)
+    assert.equal(opener.live.isWriting, false)
+    opener.write(1_000)
+    assert.equal(pair.ledger.unreleased, 0)
+    acceptor.write(5_000)
+    acceptor.live.end()
+    pair.run(100)
+    assert.equal(opener.received, 5_000)
+    assert.deepEqual([opener.closedWith, acceptor.closedWith], [null, null])
+    pair.assertClean()
+  })
+
+  test('a reader that goes away after FIN, with bytes it never took, lets the stream end', () => {
+    const pair = createPair()
+    const opener = pair.peer.open()
+    pair.run(10)
+    const acceptor = pair.relay.peer()
+    acceptor.isEager = false
+    opener.write(1_000)
+    opener.live.end()
+    pair.run(10)
+    acceptor.live.end()
+    acceptor.live.stop('CANCELLED')
+    pair.run(100)
+    assert.deepEqual([acceptor.closedWith, opener.closedWith], [null, null])
+    assert.deepEqual(opener.stops, [])
+    pair.assertClean()
+  })
+
+  test('a reader that resets the stream while it is handed bytes hears nothing more', () => {
+    const pair = createPair({ delayMs: 10 })
+    const opener = pair.peer.open()
+    pair.run(50)
+    const acceptor = pair.relay.peer()
+    const data = acceptor.data.bind(acceptor)
+    acceptor.data = (bytes) => {
+      data(bytes)
+      acceptor.live.reset('INTERNAL')
+    }
+    opener.write(100)
+    opener.live.end()
+    pair.run(100)
+    assert.deepEqual([acceptor.code, acceptor.ends, opener.code], ['INTERNAL', 0, 'INTERNAL'])
+    pair.assertClean()
+  })
+
+  test('late frames of a stream that is over are ignored', () => {
+    const pair = createPair({ delayMs: 10, rate: 1_000 })
+    const opener = pair.peer.open()
+    pair.run(50)
+    opener.write(60_000, 1_000)
+    pair.run(20)
+    pair.relay.peer().live.reset('INTERNAL')
+    pair.run(1_000)
+    assert.equal(opener.code, 'INTERNAL')
+    assert.deepEqual([pair.peer.error, pair.relay.error], [undefined, undefined])
+    pair.assertClean()
+  })
+
+  test('a connection that breaks loses every stream with SESSION_LOST and gives everything back', () => {
+    const pair = createPair({ delayMs: 10 })
+    const probes = [pair.peer.open(0), pair.peer.open(10), pair.relay.open(20)]
+    for (const probe of probes) probe.write(300_000, 10_000)
+    pair.run(50)
+    pair.peer.out.close()
+    pair.relay.out.close()
+    pair.run(50)
+    for (const probe of [...probes, ...pair.relay.accepted, ...pair.peer.accepted]) {
+      assert.equal(probe.code, 'SESSION_LOST')
+    }
+    pair.assertClean()
+    assert.throws(() => pair.peer.open(), { code: 'SESSION_LOST' })
+  })
+})
+
+describe('going away', () => {
+  test('the peer opens nothing more, streams end in their own time, both sides know', () => {
+    const pair = createPair({ delayMs: 10 })
+    const opener = pair.peer.open()
+    opener.write(500_000, 10_000)
+    pair.run(25)
+    pair.relay.session.goAway('DRAINING', 30_000, 1_000)
+    pair.relay.session.goAway('DRAINING', 1)
+    pair.run(100)
+    assert.deepEqual(
+      pair.peer.goAways.map(({ code, lastId, drainMs, retryAfterMs }) => [
+        code,
+        lastId,
+        drainMs,
+        retryAfterMs,
+      ]),
+      [[23, 1, 30_000, 1_000]],
+    )
+    assert.equal(pair.peer.session.isOpen, false)
+    assert.throws(() => pair.peer.open(), { code: 'DRAINING' })
+    assert.throws(() => pair.relay.open(), { code: 'DRAINING' })
+    opener.live.end()
+    pair.relay.peer().live.end()
+    pair.run(1_000)
+    assert.equal(pair.relay.peer().received, 500_000)
+    assert.equal(opener.closedWith, null)
+    pair.assertClean()
+  })
+
+  test('an OPEN that crosses GOAWAY is refused', () => {
+    const pair = createPair({ delayMs: 10 })
+    pair.relay.session.goAway('DRAINING', 30_000)
+    const opener = pair.peer.open()
+    opener.write(100)
+    pair.run(100)
+    assert.equal(opener.code, 'REFUSED')
+    assert.equal(pair.relay.accepted.length, 0)
+    assert.equal(pair.relay.error, undefined)
+    pair.assertClean()
+  })
+
+  test('a relay may greet and go away in one turn', () => {
+    const pair = createPair({ delayMs: 10, isGreeted: false })
+    pair.relay.session.greet('HELLO_OK', OK_META)
+    pair.relay.session.goAway('REPLACED', 0)
+    pair.run(100)
+    assert.equal(pair.peer.error, undefined)
+    assert.equal(pair.peer.greetings, 1)
+    assert.equal(pair.peer.goAways.length, 1)
+  })
+})
