@@ -3,7 +3,7 @@ import type net from 'node:net'
 import tls from 'node:tls'
 import WebSocket from 'ws'
 import { ERRORS, type ErrorCode, TunnelError } from '../errors.ts'
-import type { RelayAddress } from '../identity/relay-address.ts'
+import { formatRelayAddress, type RelayAddress } from '../identity/relay-address.ts'
 import {
   type ClientIdentity,
   type RelayTrust,
@@ -42,7 +42,8 @@ export function dialRelay(
       ...relayTlsOptions(identity, identity),
       ALPNProtocols: ['http/1.1'],
     })
-    const webSocket = new WebSocket(`wss://${identity.serverName}:${address.port}${path}`, [SUBPROTOCOL], {
+    const authority = formatRelayAddress({ host: identity.serverName, port: address.port })
+    const webSocket = new WebSocket(`wss://${authority}${path}`, [SUBPROTOCOL], {
       createConnection: () => socket,
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,

@@ -47,8 +47,11 @@ export async function keepConnected(options: KeepConnectedOptions): Promise<void
       const goAway = await untilOver(tunnel, signal)
       if (goAway?.code === 'REPLACED') {
         // Another process speaks for this identity: answering at once would only start a quarrel.
-        tunnel.close(new TunnelError('REPLACED'))
-      } else if (goAway !== undefined) {
+        const replaced = new TunnelError('REPLACED')
+        tunnel.close(replaced)
+        throw replaced
+      }
+      if (goAway !== undefined) {
         failures = 0
         tunnel.drain(goAway.drainMs)
         await pause(effects, goAway.retryAfterMs * effects.random(), signal)

@@ -66,7 +66,7 @@ export class SessionSocket implements FrameSink {
       {
         payload: (bytes) => this.#session.receive(bytes, this.#effects.now()),
         messageEnd: () => this.#session.endMessage(),
-        ping: (bytes) => this.#writeFrame(OPCODE.pong, bytes),
+        ping: (bytes) => this.#onPing(bytes),
         close: (code) =>
           this.#fail(new TunnelError('SESSION_LOST', `the peer closed with ${code}`), CLOSE.normal),
       },
@@ -88,8 +88,10 @@ export class SessionSocket implements FrameSink {
     setImmediate(this.#flush)
   }
 
-  /** Ends the session with `error`: streams are lost, the peer gets a WebSocket CLOSE. */
+  /** Ends the session with `error`: streams are lost, the peer gets the control frames of this turn and a WebSocket CLOSE. */
   close(error: TunnelError): void {
+    // A GOAWAY tells the peer why; data would be of no use any more.
+    if (!this.#isOver) this.#transmit(0)
     this.#fail(error, CLOSE.normal)
   }
 
@@ -141,6 +143,11 @@ export class SessionSocket implements FrameSink {
 
   readonly #onWritten = (): void => {
     if (this.#socket.writableLength < MAX_OUTSTANDING_BYTES && this.#session.hasWork) this.wake()
+  }
+
+  /** Whoever asks without reading the answers gets no more of them: they would only pile up here. */
+  #onPing(bytes: Uint8Array): void {
+    if (this.#socket.writableLength < MAX_OUTSTANDING_BYTES) this.#writeFrame(OPCODE.pong, bytes)
   }
 
   /** Control frames of one turn share a message. */
