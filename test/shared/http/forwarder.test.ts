@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { TunnelError } from '../../../shared/errors.ts'
 import type { Problem } from '../../../shared/http/problem.ts'
-import { bodyOf, front, get, listen, once, raw, read, request } from './kit.ts'
+import { bodyOf, breakable, front, get, listen, once, raw, read, request } from './kit.ts'
 
 test('a request and its answer pass with status, reason, repeated headers and the case of their names', async (t) => {
   const origin = await listen(
@@ -366,19 +366,18 @@ test('the problem document of a HEAD request is its head alone', async (t) => {
 })
 
 test('half an answer is never taken for a whole one', async (t) => {
-  const bodies = [
-    'Content-Length: 100\r\n\r\nhalf',
-    'Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
-    'Connection: close\r\n\r\nhalf',
-  ]
-  for (const body of bodies) {
-    for (const version of ['1.1', '1.0']) {
-      const origin = await listen(t, breaking(`HTTP/1.1 200 OK\r\n${body}`))
-      const { text, end } = await raw(
-        await front(t, origin),
-        `GET / HTTP/${version}\r\nHost: app.example\r\nConnection: close\r\n\r\n`,
-      )
-      assert.equal(end, 'RST', `${version} ${body}: ${text}`)
+  const length = 'Content-Length: 100\r\n\r\nhalf'
+  const chunked = 'Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'
+  for (const version of ['1.1', '1.0']) {
+    const head = `GET / HTTP/${version}\r\nHost: app.example\r\nConnection: close\r\n\r\n`
+    for (const body of [length, chunked]) {
+      const ended = await front(t, await listen(t, saying(`HTTP/1.1 200 OK\r\n${body}`)))
+      assert.equal((await raw(ended, head)).end, 'RST', `${version} ${body}`)
+    }
+    for (const body of [length, chunked, 'Connection: close\r\n\r\nhalf']) {
+      const { server, breakOff } = breakable(`HTTP/1.1 200 OK\r\n${body}`)
+      const broken = await front(t, await listen(t, server))
+      assert.equal((await raw(broken, head, breakOff)).end, 'RST', `${version} ${body}`)
     }
   }
 })
@@ -422,11 +421,15 @@ test('a dial is given up when the client leaves', async (t) => {
 })
 
 test('an early no reaches a client that is still sending, and the connection serves the next request', async (t) => {
+  let requests = 0
   const origin = await listen(
     t,
-    http.createServer((request, response) => {
-      if (request.method === 'POST') response.writeHead(413).end('too much')
-      else response.end('next')
+    net.createServer((socket) => {
+      const [status, text] = requests++ === 0 ? ['413 Too Large', 'too much'] : ['200 OK', 'next']
+      socket.on('error', () => undefined).on('data', () => undefined)
+      socket.once('data', () => {
+        socket.write(`HTTP/1.1 ${status}\r\nContent-Length: ${text.length}\r\n\r\n${text}`)
+      })
     }),
   )
   const port = await front(t, origin)
@@ -468,13 +471,5 @@ function saying(text: string): net.Server {
   return net.createServer((socket) => {
     socket.on('error', () => undefined)
     socket.once('data', () => socket.end(text))
-  })
-}
-
-/** Says `text` and then resets, once the text had time to be read. */
-function breaking(text: string): net.Server {
-  return net.createServer((socket) => {
-    socket.on('error', () => undefined)
-    socket.once('data', () => socket.write(text, () => setTimeout(() => socket.resetAndDestroy(), 20)))
   })
 }

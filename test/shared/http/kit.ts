@@ -26,12 +26,13 @@ export interface RawAnswer {
   readonly end: 'FIN' | 'RST'
 }
 
-/** Sends bytes and reads until the connection ends. */
-export function raw(port: number, text: string | Buffer): Promise<RawAnswer> {
+/** Sends bytes and reads until the connection ends; `onFirst` is called when the first bytes came back. */
+export function raw(port: number, text: string | Buffer, onFirst = () => {}): Promise<RawAnswer> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     let end: RawAnswer['end'] = 'FIN'
     const socket = net.connect(port, '127.0.0.1')
+    socket.once('data', onFirst)
     socket.on('data', (chunk) => chunks.push(chunk))
     socket.on('error', () => {
       end = 'RST'
@@ -91,4 +92,15 @@ export async function read(answer: http.IncomingMessage): Promise<string> {
   let text = ''
   for await (const chunk of answer) text += String(chunk)
   return text
+}
+
+/** A server that says `text` to whoever asks, and resets its connections when told. */
+export function breakable(text: string): { server: net.Server; breakOff: () => void } {
+  const sockets: net.Socket[] = []
+  const server = net.createServer((socket) => {
+    sockets.push(socket)
+    socket.on('error', () => undefined)
+    socket.once('data', () => socket.write(text))
+  })
+  return { server, breakOff: () => sockets.forEach((socket) => void socket.resetAndDestroy()) }
 }

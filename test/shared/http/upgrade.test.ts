@@ -4,7 +4,7 @@ import net from 'node:net'
 import { test } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import { TunnelError } from '../../../shared/errors.ts'
-import { front, listen, once, raw } from './kit.ts'
+import { breakable, front, listen, once, raw } from './kit.ts'
 
 const HANDSHAKE =
   'GET /chat HTTP/1.1\r\nHost: app.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n'
@@ -113,20 +113,13 @@ test('a target that changes to another protocol than asked is refused', async (t
 })
 
 test('a side that breaks off breaks the other, not ends it', async (t) => {
-  const broken = Promise.withResolvers<string>()
-  const origin = await listen(
-    t,
-    net.createServer((socket) => {
-      socket.on('error', (error: NodeJS.ErrnoException) => broken.resolve(error.code ?? ''))
-      socket.once('data', (chunk) => {
-        socket.write(SWITCHING)
-        if (String(chunk).includes('/break')) setTimeout(() => socket.resetAndDestroy(), 20)
-      })
-    }),
-  )
-  const port = await front(t, origin)
-  const { end } = await raw(port, `${HANDSHAKE.replace('/chat', '/break')}\r\n`)
-  assert.equal(end, 'RST')
+  const { server, breakOff } = breakable(SWITCHING)
+  const port = await front(t, await listen(t, server))
+  assert.equal((await raw(port, `${HANDSHAKE}\r\n`, breakOff)).end, 'RST')
+  const broken = Promise.withResolvers<string | undefined>()
+  server.once('connection', (connection: net.Socket) => {
+    connection.on('error', (error: NodeJS.ErrnoException) => broken.resolve(error.code))
+  })
   const socket = net.connect(port)
   socket.write(`${HANDSHAKE}\r\n`)
   await once(socket, 'data')
