@@ -11,7 +11,7 @@ import type { Rules } from '../shared/policy/rule.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { keepConnected } from '../shared/tunnel/reconnect.ts'
 import { PRODUCT_VERSION } from '../shared/version.ts'
-import { createResolver } from './dial/resolve.ts'
+import { createResolver, type Resolver } from './dial/resolve.ts'
 import { fingerprintOf } from './enrollment.ts'
 import { type AgentIdentity, readIdentity } from './identity-store.ts'
 import { keepRenewed } from './renewal.ts'
@@ -35,6 +35,8 @@ export interface AgentOptions {
   readonly log: Logger
   readonly signal: AbortSignal
   readonly mask?: 'zero' | 'random'
+  /** Stands in for the system's names in tests. */
+  readonly resolver?: Resolver
 }
 
 export interface AgentStatus {
@@ -129,7 +131,7 @@ class RunningAgent {
     this.#streams = new AgentStreams({
       effects,
       log,
-      resolver: createResolver({ effects }),
+      resolver: options.resolver ?? createResolver({ effects }),
       rules: () => this.#rules(),
       relayAddresses: () => this.#relayNumbers,
     })
