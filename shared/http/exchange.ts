@@ -1,4 +1,5 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Effects } from '../effects.ts'
 import { TunnelError } from '../errors.ts'
@@ -152,8 +153,7 @@ function resetResponse(response: ServerResponse, error: TunnelError): void {
  * its way, and Node then never closes the descriptor at all.
  */
 export function resetConnection(connection: Duplex, error: TunnelError): void {
-  const isPlainTcp = 'resetAndDestroy' in connection && !('encrypted' in connection)
-  if (isPlainTcp && !connection.writableEnded) {
-    ;(connection as Duplex & { resetAndDestroy(): void }).resetAndDestroy()
-  } else connection.destroy(error)
+  const isPlainTcp = connection instanceof Socket && !('encrypted' in connection)
+  if (isPlainTcp && !connection.writableEnded) connection.resetAndDestroy()
+  else connection.destroy(error)
 }
