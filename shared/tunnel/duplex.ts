@@ -84,9 +84,7 @@ export class TunnelDuplex extends Duplex {
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     clearTimeout(this.#timer)
     const stream = this.#stream
-    if (stream !== undefined && !this.#isOver && !(this.readableEnded && this.writableFinished)) {
-      stream.reset(error instanceof TunnelError ? error.code : 'CANCELLED')
-    }
+    if (stream !== undefined && !this.#isOver) closeStream(stream, this, error)
     this.#isOver = true
     const onRoom = this.#onRoom
     this.#onRoom = undefined
@@ -183,4 +181,15 @@ export class TunnelDuplex extends Duplex {
       this.#timer.unref()
     } else this.#timer.refresh()
   }
+}
+
+/**
+ * As a socket is closed: what was written and ended still arrives, though nobody reads the answer any more; in any other
+ * case the far end learns that something is missing.
+ */
+function closeStream(stream: Stream, duplex: Duplex, error: Error | null): void {
+  const { readableEnded, writableFinished } = duplex
+  if (readableEnded && writableFinished) return
+  if (error === null && writableFinished) stream.stop('CANCELLED')
+  else stream.reset(error instanceof TunnelError ? error.code : 'CANCELLED')
 }
