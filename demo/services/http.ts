@@ -47,7 +47,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
       return
     }
     response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': length })
-    await pipeline(blocks(length), response)
+    await pipeline(sampleBytes(length), response)
   },
   'GET clock': (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
@@ -65,6 +65,18 @@ const ROUTES: Readonly<Record<string, Route>> = {
     }
     sendJson(response, 200, { length, sha256: hash.digest('hex') })
   },
+}
+
+/**
+ * What /bytes/N sends, in blocks that are the caller's. Each 64 KiB begin with their own number, so that none can be
+ * lost, repeated or moved without a trace.
+ */
+export function* sampleBytes(length: number): Generator<Buffer> {
+  for (let offset = 0; offset < length; offset += BLOCK.length) {
+    const block = Buffer.from(BLOCK)
+    block.write(`${offset / BLOCK.length} `.padStart(16, '0'))
+    yield block.subarray(0, length - offset)
+  }
 }
 
 /** Starts the sample service on a free port of 127.0.0.1: a page, JSON, a download, a clock, an upload. */
@@ -95,11 +107,6 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const route = Object.hasOwn(ROUTES, key) ? ROUTES[key] : undefined
   if (route === undefined) sendJson(response, 404, { error: 'nothing here' })
   else await route(request, response, rest)
-}
-
-function* blocks(length: number): Generator<Buffer> {
-  for (let left = length; left > 0; left -= BLOCK.length)
-    yield left < BLOCK.length ? BLOCK.subarray(0, left) : BLOCK
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {

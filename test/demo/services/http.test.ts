@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
-import { type HttpService, startHttpService } from '../../../demo/services/http.ts'
+import { type HttpService, sampleBytes, startHttpService } from '../../../demo/services/http.ts'
 
 describe('the HTTP sample service', () => {
   let service: HttpService
@@ -28,10 +28,18 @@ describe('the HTTP sample service', () => {
   it('gives as many bytes as are asked for', async () => {
     for (const length of [0, 1, 65_536, 1_000_001]) {
       const response = await ask(`/bytes/${length}`)
-      assert.equal((await response.arrayBuffer()).byteLength, length)
+      const body = Buffer.from(await response.arrayBuffer())
+      assert.equal(body.length, length)
+      assert.ok(body.equals(Buffer.concat([...sampleBytes(length)])))
     }
     for (const wrong of ['', '-1', '1e3', '99999999999', 'x'])
       assert.equal((await ask(`/bytes/${wrong}`)).status, 400)
+  })
+
+  it('gives bytes of which no 64 KiB are like any others', () => {
+    const blocks = [...sampleBytes(1_000_001)].map((block) => block.toString())
+    assert.equal(blocks.length, 16)
+    assert.equal(new Set(blocks).size, 16)
   })
 
   it('gives back length and hash of an upload', async () => {
