@@ -66,12 +66,18 @@ export function tcpEnd(socket: net.Socket): TcpEnd {
   }
 }
 
-/** Connects to a port of the loopback. */
+/** Connects to a port of the loopback; a listener may have reset it already. */
 export async function dial(port: number): Promise<TcpEnd> {
   const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
   const end = tcpEnd(socket)
   await within(
-    new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject)),
+    new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve)
+      socket.once('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ECONNRESET') resolve()
+        else reject(error)
+      })
+    }),
     'a connection',
   )
   return end
