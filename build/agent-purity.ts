@@ -3,7 +3,6 @@ import { type ImportGraph, packageOf, reachable, readImportGraph } from './impor
 
 /** Packages that serve other roles; an agent's host never gets them. */
 const FOREIGN_PACKAGES: ReadonlySet<string> = new Set([
-  'http-proxy',
   'kysely',
   'pg',
   'selfsigned',

@@ -69,8 +69,8 @@ export class Connector {
     try {
       duplex.stream = this.open(resource, duplex.handler)
     } catch (error) {
-      // The caller has no listener for 'error' yet.
-      setImmediate(() => duplex.destroy(error as Error))
+      // 'error' is emitted in the next tick, when the caller listens.
+      duplex.destroy(error as Error)
     }
     return duplex
   }

@@ -91,9 +91,8 @@ export class Streams {
     try {
       duplex.stream = this.open(rest, duplex.handler)
     } catch (error) {
-      // The caller has no listener for 'error' yet.
-      setImmediate(() => duplex.destroy(error as Error))
-      return duplex
+      // 'error' is emitted in the next tick, when the caller listens.
+      return duplex.destroy(error as Error)
     }
     if (signal !== undefined) duplex.destroyOn(signal)
     return duplex

@@ -146,6 +146,8 @@ export class Splice implements StreamHandler {
     const socket = this.#socket
     if (socket === undefined || socket.destroyed) return
     if (error === null) socket.destroySoon()
+    // Behind our own FIN libuv refuses to reset and would keep the descriptor; what went before the FIN was whole.
+    else if (socket.writableEnded) socket.destroy()
     else socket.resetAndDestroy()
   }
 }
