@@ -93,6 +93,11 @@ export class Link {
     return this.#receivedData
   }
 
+  /** Bytes of control frames that wait. */
+  get controlBytes(): number {
+    return this.#controlBytes
+  }
+
   /** Takes bytes of one WebSocket message. @throws {TunnelError} PROTOCOL, after which the link is dead */
   receive(chunk: Uint8Array, now: number): void {
     this.#now = now
@@ -137,7 +142,7 @@ export class Link {
    */
   transmit(maxBytes: number, now: number, sink: FrameSink): number {
     this.#now = now
-    if (this.#isOverflowing) throw new TunnelError('ENHANCE_CALM', 'the peer reads no control frames')
+    this.#checkOverflow()
     let sent = 0
     if (this.#isAckDue(now)) this.#urgent.push(this.#takeAck(now))
     if (this.#urgent.length > 0) {
@@ -187,14 +192,17 @@ export class Link {
 
   /** Monotonic ms at which `tick` wants to be called; calling it earlier or later does no harm. */
   get deadline(): number {
+    if (this.#isOverflowing) return this.#now
     const liveness =
       this.#pingAt === -1 ? this.#lastReceivedAt + this.#pingIntervalMs : this.#pingAt + this.#pingTimeoutMs
-    return Math.min(liveness, this.#ackDueAt)
+    // An ACK that is overdue waits for the socket and not for the clock: the shell was woken for it.
+    return this.#ackDueAt > this.#now ? Math.min(liveness, this.#ackDueAt) : liveness
   }
 
-  /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead */
+  /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead, ENHANCE_CALM where it reads no control frames */
   tick(now: number): void {
     this.#now = now
+    this.#checkOverflow()
     if (this.#isAckDue(now)) this.#handler.wake()
     if (this.#pingAt === -1) {
       if (now - this.#lastReceivedAt >= this.#pingIntervalMs) this.#ping(now, PING_TIMEOUT_MS)
@@ -202,6 +210,10 @@ export class Link {
       const silentMs = Math.round(now - this.#lastReceivedAt)
       throw new TunnelError('SESSION_LOST', `no byte from the peer for ${silentMs} ms`)
     }
+  }
+
+  #checkOverflow(): void {
+    if (this.#isOverflowing) throw new TunnelError('ENHANCE_CALM', 'the peer reads no control frames')
   }
 
   /** The clock jumped: asks the peer at once whether it still knows us. */

@@ -18,6 +18,8 @@ export const SESSION_LIMITS = {
   opensPerSecond: 20_000,
   resetsPerSecond: 5_000,
   resetBurst: 10_000,
+  /** With more control bytes waiting for a peer that reads slowly, nothing more is opened there. */
+  controlBytesAtOpen: 262_144,
 } as const
 
 const SWEEP_MS = 10_000
@@ -52,6 +54,12 @@ export interface SessionHandler {
   wake(): void
 }
 
+/** A stream of ours that has no answer yet, and until when it waits. */
+interface Opening {
+  readonly stream: Stream
+  deadline: number
+}
+
 export interface SessionOptions {
   /** The relay opens even ids, agent and connector odd ones. */
   readonly role: 'relay' | 'peer'
@@ -77,10 +85,11 @@ export class Session implements StreamCarrier {
   readonly #opens = new TokenBucket(SESSION_LIMITS.opensPerSecond, SESSION_LIMITS.opensPerSecond)
   readonly #resets = new TokenBucket(SESSION_LIMITS.resetsPerSecond, SESSION_LIMITS.resetBurst)
   /** Streams we opened that have no answer yet, oldest first. */
-  #openings: { stream: Stream; deadline: number }[] = []
+  #openings: Opening[] = []
   #nextId: number
   #lastPeerId = 0
   #isGreeted = false
+  #hasPeerGreeted = false
   #isDraining = false
   #peerDrains = false
   #closedWith: TunnelError | undefined
@@ -138,6 +147,7 @@ export class Session implements StreamCarrier {
   transmit(maxBytes: number, now: number, sink: FrameSink): number {
     if (this.isClosed) return 0
     this.#now = now
+    this.#timeOpenings(now)
     return this.link.transmit(maxBytes, now, sink)
   }
 
@@ -159,6 +169,7 @@ export class Session implements StreamCarrier {
     if (this.isClosed) return
     this.#now = now
     this.link.tick(now)
+    this.#timeOpenings(now)
     this.#expireOpenings(now)
     if (now >= this.#sweepAt) {
       this.#sweepAt = now + SWEEP_MS
@@ -195,7 +206,7 @@ export class Session implements StreamCarrier {
       now: this.#now,
     })
     this.#entries.set(id, stream)
-    this.#openings.push({ stream, deadline: this.#now + SESSION_LIMITS.openTimeoutMs })
+    this.#openings.push({ stream, deadline: Number.POSITIVE_INFINITY })
     this.control(
       encodeControl({
         type: 'OPEN',
@@ -217,6 +228,9 @@ export class Session implements StreamCarrier {
     if (!this.isOpen) throw new TunnelError('DRAINING')
     if (this.#entries.size >= SESSION_LIMITS.streams) {
       throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.streams} streams on this session`)
+    }
+    if (this.link.controlBytes > SESSION_LIMITS.controlBytesAtOpen) {
+      throw new TunnelError('OVERLOADED', 'the peer reads too slowly')
     }
     const id = this.#nextId
     if (id > SESSION_LIMITS.lastId) throw new TunnelError('DRAINING', 'stream ids have run out')
@@ -295,6 +309,7 @@ export class Session implements StreamCarrier {
   // Bytes from the peer.
 
   #onData(id: number, flags: number, offset: number, bytes: Uint8Array): void {
+    if (this.isClosed) return
     const entry = this.#entries.get(id)
     if (entry === undefined) {
       this.#checkKnown(id)
@@ -308,6 +323,8 @@ export class Session implements StreamCarrier {
   }
 
   #onControl(frame: ControlFrame): void {
+    // A frame before it in the same chunk may have ended the session.
+    if (this.isClosed) return
     if (frame.type === 'HELLO' || frame.type === 'HELLO_OK') {
       this.#onGreeting(frame.type, frame.meta)
       return
@@ -332,7 +349,8 @@ export class Session implements StreamCarrier {
 
   #onGreeting(type: 'HELLO' | 'HELLO_OK', meta: Uint8Array): void {
     const expected = this.#isRelay ? 'HELLO' : 'HELLO_OK'
-    if (type !== expected || this.#isGreeted) throw new TunnelError('PROTOCOL', `an unexpected ${type}`)
+    if (type !== expected || this.#hasPeerGreeted) throw new TunnelError('PROTOCOL', `an unexpected ${type}`)
+    this.#hasPeerGreeted = true
     if (!this.#isRelay) this.#isGreeted = true
     this.#handler.greeted(type, meta)
   }
@@ -357,6 +375,8 @@ export class Session implements StreamCarrier {
   }
 
   #refuse(id: number, error: TunnelError): void {
+    // Whoever refused may have put something there first.
+    this.#entries.get(id)?.lose(error)
     this.#entries.delete(id)
     this.control(
       encodeControl({ type: 'RESET', id, code: wireFromCode(error.code), consumed: 0, detail: error.detail }),
@@ -400,9 +420,18 @@ export class Session implements StreamCarrier {
     }
   }
 
+  /** The wait for an answer begins now for what was opened since the last call: only now is the time known. */
+  #timeOpenings(now: number): void {
+    for (let index = this.#openings.length - 1; index >= 0; index--) {
+      const opening = this.#openings[index] as Opening
+      if (opening.deadline !== Number.POSITIVE_INFINITY) return
+      opening.deadline = now + SESSION_LIMITS.openTimeoutMs
+    }
+  }
+
   #expireOpenings(now: number): void {
     while (this.#openings.length > 0) {
-      const oldest = this.#openings[0] as { stream: Stream; deadline: number }
+      const oldest = this.#openings[0] as Opening
       if (oldest.stream.isOpening && oldest.deadline > now) return
       this.#openings.shift()
       if (oldest.stream.isOpening) oldest.stream.reset('OPEN_TIMEOUT')

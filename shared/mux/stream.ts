@@ -73,6 +73,8 @@ export class Stream implements DataSource, CreditSource {
   #sending: SendState = 'sending'
   #receiving: ReceiveState = 'receiving'
   #wantsRoom = false
+  /** Where the last early piece was dropped and asked for again; once for each place is enough. */
+  #askedFrom = -1
   /** We told the far end to stop: what the owner still holds counts as consumed already. */
   #isStopped = false
   readonly #deliver: (bytes: Uint8Array) => void
@@ -254,7 +256,7 @@ export class Stream implements DataSource, CreditSource {
     this.lastActiveAt = now
     const fin = (flags & FLAG.FIN) !== 0
     const arrival = this.#receive.accept({ offset, bytes, fin }, now, this.#deliver, this.#end)
-    if (arrival === 'dropped') this.#askAgain()
+    if (arrival === 'dropped' && this.#askedFrom !== this.#receive.received) this.#askAgain()
     if (!this.isClosed) this.#offerCredit()
   }
 
@@ -304,6 +306,7 @@ export class Stream implements DataSource, CreditSource {
   }
 
   #askAgain(): void {
+    this.#askedFrom = this.#receive.received
     this.#carrier.control(encodeControl({ type: 'RESUME', id: this.id, received: this.#receive.received }))
     this.#receive.repeatGrant()
     this.#offerCredit()
