@@ -7,14 +7,19 @@ import type { OpenFrame, Session, StreamEntry } from './session.ts'
 import type { CreditSource } from './stream.ts'
 
 /**
- * What may wait for one side of a route: the largest window, in pieces of which none is pointlessly small. Beyond it the
- * receiver is told PATH_LOST and the sender goes back; the link is never paused for one stream.
+ * What may wait for one side of a route: the largest window, in pieces of which none is pointlessly small. What comes
+ * beyond it is dropped, and when the rest has left the receiver is told PATH_LOST, so the sender goes back to the first
+ * byte dropped; the link is never paused for one stream.
  */
 const MAX_QUEUED_BYTES = 16_777_216
 const MAX_QUEUED_PIECES = 8_192
 
-/** Pieces of early data that wait for the relay's decision; honest ones are few and large. */
+/** Pieces of early data that wait for the relay's decision. Small neighbours are joined, so honest ones are fewer. */
 const MAX_EARLY_PIECES = 256
+const JOINED_BYTES = 1_024
+
+/** From here on a piece that waits no longer keeps the chunk that brought it, where it is a small part of that. */
+const COPY_AFTER_PIECES = 64
 
 interface Waiting {
   readonly offset: number
@@ -40,6 +45,7 @@ export class Route {
   #to: RouteLeg | undefined
   readonly #observer: RouteObserver
   #isOver = false
+  #isAccepted = false
   #finsSeen = 0
 
   /** Takes an OPEN from `session`; nothing goes on before `forward`. */
@@ -95,6 +101,8 @@ export class Route {
 
   accepted(leg: RouteLeg): void {
     if (leg === this.#from) throw new TunnelError('PROTOCOL', 'OPEN_OK from the opener')
+    if (this.#isAccepted) throw new TunnelError('PROTOCOL', 'a second OPEN_OK')
+    this.#isAccepted = true
     this.#observer.accepted()
   }
 
@@ -122,9 +130,10 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
   readonly #route: Route
   #queue = new Ring<Waiting>()
   #queuedBytes = 0
-  /** Offset of the first byte that was dropped and not sent again yet; -1 where there is no gap. */
+  /** Offset of the first piece that was dropped and not sent again yet; -1 where there is no gap. */
   #gapFrom = -1
-  #credit: Extract<StreamFrame, { type: 'CREDIT' }> | undefined
+  /** The last control frame of each type that waits for this side. */
+  readonly #control = new Map<StreamFrame['type'], StreamFrame>()
   /** Offset that DATA coming in on this leg must not pass: granted by the other side. */
   #inLimit: number
   /** Furthest offset that came in on this leg. */
@@ -150,22 +159,25 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
     return early
   }
 
-  /** Queues a piece for this side, or drops it where a gap before it has to be filled first. */
+  /** Queues a piece for this side, or drops it where the queue is full or a gap before it has to be filled first. */
   pass(piece: Waiting): void {
     if (this.#gapFrom !== -1) {
       if (piece.offset > this.#gapFrom) return
       this.#gapFrom = -1
     }
-    this.#queue.push(piece)
+    const { length } = piece.bytes
+    if (this.#queue.length >= MAX_QUEUED_PIECES || this.#queuedBytes + length > MAX_QUEUED_BYTES) {
+      this.#gapFrom = piece.offset
+      return
+    }
+    const isPinning = this.#queue.length >= COPY_AFTER_PIECES && length * 8 < piece.bytes.buffer.byteLength
+    this.#queue.push(isPinning ? { ...piece, bytes: piece.bytes.slice() } : piece)
     this.#session.ready(this)
-    this.#queuedBytes += piece.bytes.length
-    if (this.#queue.length > MAX_QUEUED_PIECES || this.#queuedBytes > MAX_QUEUED_BYTES) this.#dropQueue()
+    this.#queuedBytes += length
   }
 
-  /** This side is too slow for what comes: forget what waits and let the ends begin again where the receiver stands. */
-  #dropQueue(): void {
-    this.#gapFrom = this.#queue.first?.offset ?? -1
-    this.#clearQueue()
+  /** All that was kept has left: the receiver, which has it before it reads this, asks for what was dropped behind it. */
+  #tellGap(): void {
     this.#session.control(encodeControl({ type: 'PATH_LOST', id: this.id }))
   }
 
@@ -203,8 +215,24 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
       peer.pass(piece)
       return
     }
-    if (this.#early.length >= MAX_EARLY_PIECES)
+    this.#keepEarly(piece)
+  }
+
+  #keepEarly(piece: Waiting): void {
+    const last = this.#early.at(-1)
+    if (last !== undefined && last.offset + last.bytes.length === piece.offset) {
+      const length = last.bytes.length + piece.bytes.length
+      if (length <= JOINED_BYTES) {
+        const bytes = new Uint8Array(length)
+        bytes.set(last.bytes)
+        bytes.set(piece.bytes, last.bytes.length)
+        this.#early[this.#early.length - 1] = { offset: last.offset, bytes, flags: piece.flags }
+        return
+      }
+    }
+    if (this.#early.length >= MAX_EARLY_PIECES) {
       throw new TunnelError('FLOW_CONTROL', 'early data in too many pieces')
+    }
     this.#early.push(piece)
   }
 
@@ -228,21 +256,21 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
     }
   }
 
+  /**
+   * Passes a control frame on when there is room. Each is absolute or asks for the same thing again, so only the last of a
+   * type matters: a flood of them costs the other session nothing.
+   */
   send(frame: StreamFrame): void {
-    if (frame.type !== 'CREDIT') {
-      this.#session.control(encodeControl({ ...frame, id: this.id }))
-      return
-    }
-    // Grants are absolute, so only the last one matters: a flood of them costs nothing.
-    const isQueued = this.#credit !== undefined
-    this.#credit = frame
-    if (!isQueued) this.#session.creditDue(this)
+    if (this.#control.size === 0) this.#session.creditDue(this)
+    this.#control.set(frame.type, frame)
   }
 
   takeCredit(): Uint8Array | undefined {
-    const frame = this.#credit
-    this.#credit = undefined
-    return frame === undefined ? undefined : encodeControl({ ...frame, id: this.id })
+    const [frame] = this.#control.values()
+    if (frame === undefined) return undefined
+    this.#control.delete(frame.type)
+    if (this.#control.size > 0) this.#session.creditDue(this)
+    return encodeControl({ ...frame, id: this.id })
   }
 
   lose(error: TunnelError): void {
@@ -274,6 +302,7 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
     }
     this.#queuedBytes -= bytes.length
     this.#queue.shift()
+    if (this.#gapFrom !== -1 && this.#queue.length === 0) this.#tellGap()
     return { id: this.id, offset, bytes, flags }
   }
 
