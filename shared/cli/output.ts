@@ -84,7 +84,7 @@ function startProgress(label: string, { stderr, interactive, effects }: Progress
       stderr.write(`${label} ...\n`)
       return
     }
-    const seconds = Math.floor((effects.now() - start) / 1000)
+    const seconds = Math.round((effects.now() - start) / 1000)
     stderr.write(`\r\u001b[2K${label} ... ${seconds} s`)
     cancel = effects.after(QUIET_MS, tick)
   }
