@@ -122,17 +122,18 @@ export class SendHalf {
   }
 
   /**
-   * Goes back to `offset`: the receiver has everything before it and nothing behind it on any path.
-   * @throws {TunnelError} PROTOCOL where those bytes are no longer kept or were never written
+   * Goes back to `offset`: the receiver has everything before it and nothing behind it on any path. A CREDIT that overtook
+   * the request may have told of more already.
+   * @throws {TunnelError} PROTOCOL where those bytes were never sent
    */
   resume(offset: number): void {
-    if (offset < this.#consumed || offset > this.#highest) {
-      throw new TunnelError('PROTOCOL', `resume from ${offset}, kept ${this.#consumed} to ${this.#highest}`)
+    if (offset > this.#highest) {
+      throw new TunnelError('PROTOCOL', `resume from ${offset}, sent ${this.#highest}`)
     }
-    this.#next = offset
+    this.#next = Math.max(offset, this.#consumed)
     this.#finSent = false
     this.#current = this.#first
-    while ((this.#chunks[this.#current]?.end ?? Number.POSITIVE_INFINITY) <= offset) this.#current++
+    while ((this.#chunks[this.#current]?.end ?? Number.POSITIVE_INFINITY) <= this.#next) this.#current++
   }
 
   /** Ends the stream behind what was sent: the receiver wants no more. */

@@ -100,13 +100,21 @@ describe('a sending half', () => {
     assert.deepEqual(takeAll(half), [{ offset: 10, length: 0, fin: true }])
   })
 
-  test('refuses to go back to what is consumed or forward to what was never sent', () => {
+  test('refuses to go forward to what was never sent', () => {
     const half = new SendHalf(5)
     write(half, 10)
     takeAll(half)
     half.credit(5, 3)
-    for (const offset of [2, 6, 10]) assert.throws(() => half.resume(offset), { code: 'PROTOCOL' })
-    half.resume(3)
+    for (const offset of [6, 10]) assert.throws(() => half.resume(offset), { code: 'PROTOCOL' })
+    assert.equal(half.isReady, false)
+  })
+
+  test('goes back no further than to what is not consumed: a CREDIT may overtake the request', () => {
+    const half = new SendHalf(5)
+    write(half, 10)
+    takeAll(half)
+    half.credit(5, 3)
+    half.resume(2)
     assert.deepEqual(takeAll(half), [{ offset: 3, length: 2, fin: false }])
   })
 
@@ -292,12 +300,12 @@ function applyStep(half: SendHalf, model: Model, action: Step): void {
       applyCredit(half, model, action)
       return
     case 'resume':
-      if (action.share < model.consumed || action.share > model.highest) {
+      if (action.share > model.highest) {
         expectRefusal('PROTOCOL', () => half.resume(action.share))
         return
       }
       half.resume(action.share)
-      model.next = action.share
+      model.next = Math.max(action.share, model.consumed)
       model.finSent = false
       return
     case 'drop':
