@@ -33,7 +33,7 @@ export interface SessionsOptions {
 
 /**
  * Every living session of the relay. TLS looks at a certificate once; this closes what was revoked or has expired since
- * (docs/protocol.md section 8).
+ * (docs/protocol.md section 8.5).
  */
 export class Sessions {
   readonly #options: SessionsOptions

@@ -12,7 +12,7 @@ export interface Hello {
   /** 16 random bytes made when the process started: tells a reconnect from a copy of the identity. */
   readonly instance: Uint8Array
   readonly product: string
-  /** Names of sessions that the sender still holds: the relay closes every other one of the same identity. */
+  /** Names of sessions that the sender still holds: the relay closes every other one of the same agent. */
   readonly held: readonly string[]
   /** SHA-256 of the site's rules, so that the relay can show when they changed; agents only. */
   readonly policyDigest?: Uint8Array
@@ -24,7 +24,7 @@ export interface HelloOk {
   readonly capabilities: readonly string[]
   /** Name of the session in both sides' logs. */
   readonly session: string
-  /** Rises with each session of the same identity: the highest one is the living one. */
+  /** Larger than that of every earlier session at the same relay process. */
   readonly generation: number
   /** Silence in ms after which either side asks with PING; 1,000 to 120,000. */
   readonly pingIntervalMs: number

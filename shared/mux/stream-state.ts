@@ -1,7 +1,7 @@
 import { TunnelError } from '../errors.ts'
 
 /**
- * The life of a stream as three small tables (docs/protocol.md section 4). What is not listed cannot happen; nothing
+ * The life of a stream as three small tables (docs/protocol.md section 4.2). What is not listed cannot happen; nothing
  * else in the project decides what a stream may do next.
  */
 export type OpeningState = 'opening' | 'open' | 'closed'

@@ -2,7 +2,7 @@ import type { Effects } from '../effects.ts'
 import { type ErrorCode, isTunnelError, TunnelError } from '../errors.ts'
 import type { ClientTunnel } from './client-tunnel.ts'
 
-/** Backoff of docs/protocol.md section 8, in ms. */
+/** Backoff of docs/protocol.md section 8.4, in ms. */
 const BACKOFF = { first: 500, most: 30_000 } as const
 
 /** A session that lived so long in ms starts the backoff anew. */

@@ -8,8 +8,8 @@ export type Opcode = (typeof OPCODE)[keyof typeof OPCODE]
 /** Close codes of RFC 6455 section 7.4.1. */
 export const CLOSE = { normal: 1000, protocol: 1002, tooBig: 1009 } as const
 
-/** Largest message the tunnel takes, in bytes. */
-export const MAX_MESSAGE_BYTES = 65_536
+/** Largest message the tunnel takes, in bytes: what a length of 16 bits can say. */
+export const MAX_MESSAGE_BYTES = 65_535
 
 export interface WebSocketListener {
   /** A piece of a binary message, unmasked; its memory passes to the listener. */
@@ -28,7 +28,7 @@ const MAX_HEAD_BYTES = 14
 
 /**
  * Reads RFC 6455 frames of a connection that was upgraded already, as strictly as the tunnel needs: whole binary messages
- * of at most 64 KiB, PING, PONG and CLOSE; no text, no fragments, no extensions. Payload is passed on as it comes, without
+ * of less than 64 KiB, PING, PONG and CLOSE; no text, no fragments, no extensions. Payload is passed on as it comes, without
  * a copy. After a throw the reader is dead.
  */
 export class WebSocketReader {
@@ -75,7 +75,7 @@ export class WebSocketReader {
 
   #headLength(): number {
     const code = (this.#head[1] as number) & 0x7f
-    if (code === 127) throw new TunnelError('PROTOCOL', 'a message of more than 64 KiB')
+    if (code === 127) throw new TunnelError('PROTOCOL', 'a message of 64 KiB or more')
     return 2 + (code === 126 ? 2 : 0) + (this.#isMasked ? 4 : 0)
   }
 
