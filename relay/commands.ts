@@ -9,6 +9,12 @@ interface DataFlags {
   readonly data: string
 }
 
+interface PublishFlags extends DataFlags {
+  readonly tcp?: string
+  readonly host?: string
+  readonly sni?: string
+}
+
 /** Adds `relay` and its commands to the program. */
 export function register(program: Command): void {
   const relay = program.command('relay').description('the relay in the cloud, and who may use it')
@@ -76,14 +82,13 @@ function addPublish(relay: Command): void {
   command(relay, 'publish', 'offer a resource at the relay itself')
     .argument('<SITE/RESOURCE>')
     .option('--tcp <HOST:PORT>', 'on a TCP address')
-    .option('--host <NAME>', 'as HTTPS under a host name')
+    .option('--host <NAME>', 'as HTTPS under a host name, with the certificate of the relay')
+    .option('--sni <NAME>', 'under a name that TLS asks for; the target itself answers with its certificate')
     .action(
-      runAction(
-        async ({ signal, output }, resource: string, flags: DataFlags & { tcp?: string; host?: string }) => {
-          const { publish } = await import('./control-commands.ts')
-          await publish({ ...flags, resource, signal, output })
-        },
-      ),
+      runAction(async ({ signal, output }, resource: string, flags: PublishFlags) => {
+        const { publish } = await import('./control-commands.ts')
+        await publish({ ...flags, resource, signal, output })
+      }),
     )
   command(relay, 'unpublish', 'take a resource back')
     .argument('<SITE/RESOURCE>')

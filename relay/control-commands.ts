@@ -95,18 +95,28 @@ export async function connectorAdd(
 
 /** `sallyport relay publish`. */
 export async function publish(
-  options: Context & { resource: string; tcp?: string; host?: string },
+  options: Context & { resource: string; tcp?: string; host?: string; sni?: string },
 ): Promise<void> {
-  const { resource, tcp, host, output } = options
-  if ((tcp === undefined) === (host === undefined)) {
-    throw new TunnelError('USAGE', 'Say either --tcp HOST:PORT or --host NAME.', {
+  const { resource, output } = options
+  const kinds = (['tcp', 'host', 'sni'] as const).filter((kind) => options[kind] !== undefined)
+  const [kind] = kinds
+  if (kind === undefined || kinds.length > 1) {
+    throw new TunnelError('USAGE', 'Say one of --tcp HOST:PORT, --host NAME and --sni NAME.', {
       next: 'sallyport relay publish --help',
     })
   }
-  const kind = tcp === undefined ? 'host' : 'tcp'
-  const { address } = await call(options, 'publish', { resource, kind, address: tcp ?? host }, publishAnswer)
-  const where = kind === 'tcp' ? address : `https://${address}/`
-  output.result({ resource, kind, address }, `${resource} is at ${where}`)
+  const { address } = await call(
+    options,
+    'publish',
+    { resource, kind, address: options[kind] },
+    publishAnswer,
+  )
+  output.result({ resource, kind, address }, `${resource} is at ${where(kind, address)}`)
+}
+
+function where(kind: string, address: string): string {
+  if (kind === 'tcp') return address
+  return kind === 'host' ? `https://${address}/` : `${address} (its own TLS)`
 }
 
 /** `sallyport relay unpublish`. */
@@ -156,7 +166,7 @@ export async function status(options: Context): Promise<void> {
 function publicationLines(rows: v.InferOutput<typeof publicationRows>): string[] {
   return rows.map(
     ({ site, resource, kind, address, error }) =>
-      `published  ${site}/${resource}  ${kind === 'tcp' ? address : `https://${address}/`}${error === undefined ? '' : `  NOT OPEN: ${error}`}`,
+      `published  ${site}/${resource}  ${where(kind, address)}${error === undefined ? '' : `  NOT OPEN: ${error}`}`,
   )
 }
 

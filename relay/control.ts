@@ -1,3 +1,4 @@
+import net from 'node:net'
 import * as v from 'valibot'
 import type { ControlHandler } from '../shared/control/serve.ts'
 import { TunnelError } from '../shared/errors.ts'
@@ -43,10 +44,10 @@ export function controlHandlers(relay: Relay): Readonly<Record<string, ControlHa
       },
     ),
     publish: method(
-      v.strictObject({ resource: text, kind: v.picklist(['tcp', 'host']), address: text }),
+      v.strictObject({ resource: text, kind: v.picklist(['tcp', 'host', 'sni']), address: text }),
       async ({ resource, kind, address }) => {
         const name = parseResourceName(resource)
-        const canonical = kind === 'host' ? hostName(address, relay) : address
+        const canonical = kind === 'tcp' ? address : publicName(address, kind, relay)
         return { address: await publications.publish({ ...name, kind, address: canonical }) }
       },
     ),
@@ -94,10 +95,12 @@ function method<Input>(
 }
 
 /** @throws {TunnelError} CONFIG where it is no host name, CONFLICT where it is the relay's own */
-function hostName(text: string, relay: Relay): string {
+function publicName(text: string, kind: 'host' | 'sni', relay: Relay): string {
   const host = hostOf(text)
-  if (host === undefined || host !== text.toLowerCase())
-    throw new TunnelError('CONFIG', `${text} is no host name.`)
+  // TLS asks for no addresses (RFC 6066 section 3).
+  const isName =
+    host !== undefined && host === text.toLowerCase() && (kind === 'host' || net.isIP(host) === 0)
+  if (!isName) throw new TunnelError('CONFIG', `${text} is no host name.`)
   if (host === relay.address.host) throw new TunnelError('CONFLICT', `${host} is the relay itself.`)
   return host
 }

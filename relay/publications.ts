@@ -22,12 +22,13 @@ export interface PublicationStatus extends Publication {
   readonly error?: string
 }
 
-/** What the relay offers by itself: TCP listeners and HTTP host names, kept in the store and opened again at each start. */
+/** What the relay offers by itself: TCP listeners, HTTP host names and names of TLS that is passed through, kept in the store and opened again at each start. */
 export class Publications {
   readonly #options: PublicationsOptions
   readonly #servers = new Map<string, net.Server>()
   readonly #errors = new Map<string, string>()
-  #hosts = new Map<string, Publication>()
+  readonly #hosts = new Map<string, Publication>()
+  readonly #passedThrough = new Map<string, Publication>()
 
   constructor(options: PublicationsOptions) {
     this.#options = options
@@ -38,6 +39,11 @@ export class Publications {
     return this.#hosts.get(host)
   }
 
+  /** The publication of a name that TLS asks for, where its TLS is passed through. */
+  byServerName(name: string): Publication | undefined {
+    return this.#passedThrough.get(name)
+  }
+
   hosts(): readonly string[] {
     return [...this.#hosts.keys()]
   }
@@ -45,7 +51,8 @@ export class Publications {
   /** Opens what the store holds. A listener that cannot be opened is told in the status and stops nothing else. */
   async start(): Promise<void> {
     for (const publication of await this.#options.store.listPublications(this.#options.tenantId)) {
-      if (publication.kind === 'host') this.#hosts.set(publication.address, publication)
+      const names = this.#namesOf(publication.kind)
+      if (names !== undefined) names.set(publication.address, publication)
       else {
         await this.#open(publication).catch((error: unknown) => {
           if (!isTunnelError(error)) throw error
@@ -63,10 +70,11 @@ export class Publications {
    */
   async publish(publication: Publication): Promise<string> {
     const { store, tenantId } = this.#options
-    if (publication.kind === 'host') {
+    const names = this.#namesOf(publication.kind)
+    if (names !== undefined) {
       await store.publish(tenantId, publication)
-      this.#hosts.set(publication.address, publication)
-      await this.#options.onHosts(this.hosts())
+      names.set(publication.address, publication)
+      if (publication.kind === 'host') await this.#options.onHosts(this.hosts())
       return publication.address
     }
     const address = await this.#open(publication)
@@ -87,7 +95,8 @@ export class Publications {
     if (gone.length === 0) throw new TunnelError('NOT_FOUND', `${site}/${resource} is not published.`)
     for (const publication of gone) {
       await store.unpublish(tenantId, publication.kind, publication.address)
-      if (publication.kind === 'host') this.#hosts.delete(publication.address)
+      const names = this.#namesOf(publication.kind)
+      if (names !== undefined) names.delete(publication.address)
       else this.#close(publication.address)
     }
     if (gone.some((one) => one.kind === 'host')) await this.#options.onHosts(this.hosts())
@@ -107,6 +116,12 @@ export class Publications {
   stop(): void {
     for (const server of this.#servers.values()) server.close()
     this.#servers.clear()
+  }
+
+  /** Where names of a kind are kept; undefined for the kind that has none. */
+  #namesOf(kind: Publication['kind']): Map<string, Publication> | undefined {
+    if (kind === 'tcp') return undefined
+    return kind === 'host' ? this.#hosts : this.#passedThrough
   }
 
   async #open(publication: Publication): Promise<string> {

@@ -1,4 +1,3 @@
-import type https from 'node:https'
 import type net from 'node:net'
 import { WebSocketServer } from 'ws'
 import type { Effects } from '../shared/effects.ts'
@@ -11,10 +10,12 @@ import { MAX_MESSAGE_BYTES } from '../shared/wire/websocket.ts'
 import { openAuthority, serverCertificateDirectory } from './authority/authority.ts'
 import type { AuthorityContext } from './authority/context.ts'
 import { ensureServerCertificate } from './authority/server-certificate.ts'
-import { createGatewayServer, tlsContext } from './gateway/server.ts'
+import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/admission.ts'
+import type { PassThrough } from './gateway/front-door.ts'
+import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
 import { Sessions } from './gateway/sessions.ts'
 import { Streams } from './gateway/streams.ts'
-import { createHttpIngress } from './ingress/http.ts'
+import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
 import { Publications } from './publications.ts'
 import { DEFAULT_TENANT } from './store/store.ts'
 
@@ -39,6 +40,8 @@ export interface RelayOptions {
   readonly log: Logger
   /** Lifetime of agents' certificates in ms. */
   readonly agentLifetimeMs?: number
+  /** What those get who have proved nothing yet, where it is not ADMISSION_LIMITS. */
+  readonly limits?: Partial<AdmissionLimits>
 }
 
 /** The library does the handshake only; its limits count all the same until it lets go of the socket. */
@@ -57,6 +60,7 @@ export interface Relay {
   readonly authority: AuthorityContext
   readonly sessions: Sessions
   readonly publications: Publications
+  readonly admission: Admission
   /** Takes nothing new, lets streams end for at most `drainMs` (10 s), then closes everything. */
   stop(drainMs?: number): Promise<void>
 }
@@ -80,12 +84,13 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       effects,
     )
   const renewCertificate = async (hosts: readonly string[]) => {
-    server.setSecureContext(tlsContext(await certificateFor(hosts), authority))
+    gateway.server.setSecureContext(tlsContext(await certificateFor(hosts), authority))
   }
   const shared = { tenantId: DEFAULT_TENANT, store, streams, log }
   const publications = new Publications({ ...shared, onHosts: renewCertificate })
   await publications.start()
-  const server: https.Server = createGatewayServer({
+  const admission = new Admission({ limits: { ...ADMISSION_LIMITS, ...options.limits }, effects, log })
+  const gateway: Gateway = createGateway({
     effects,
     log,
     budget: createWindowBudget(WINDOW_BUDGET_BYTES),
@@ -95,12 +100,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     authority,
     certificate: await certificateFor(publications.hosts()),
     isOwnHost: (host) => host === options.name || publications.byHost(host) === undefined,
-    ingress: createHttpIngress({
-      route: (host) => hostPublication(publications, host),
-      open: (request) => streams.openDuplex(request),
-      log,
-      effects,
-    }),
+    ingress: ingressOf(publications, streams, options),
+    admission,
+    passThrough: (name) => (name === options.name ? undefined : passThrough(publications, streams, name)),
     isDraining: () => isDraining,
   })
   const cancelCheck = repeat(effects, CERTIFICATE_CHECK_MS, () => {
@@ -113,32 +115,52 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     isDraining = true
     cancelCheck()
     publications.stop()
-    server.close()
+    gateway.server.close()
     await drainSessions(sessions, effects, drainMs)
     sessions.stop()
-    server.closeAllConnections()
+    gateway.closeConnections()
     await store[Symbol.asyncDispose]()
   }
   try {
-    await listen(server, options.listen.host, options.listen.port)
+    await listen(gateway.server, options.listen.host, options.listen.port)
   } catch (error) {
     await stop(0)
     throw error
   }
-  const bound = server.address() as net.AddressInfo
+  const bound = gateway.server.address() as net.AddressInfo
   return {
     address: { host: options.name, port: bound.port },
     listening: { host: options.listen.host, port: bound.port },
     authority,
     sessions,
     publications,
+    admission,
     stop,
   }
 }
 
-function hostPublication(publications: Publications, host: string) {
-  const found = publications.byHost(host)
-  return found === undefined ? undefined : { tenantId: DEFAULT_TENANT, ...found, host }
+function ingressOf(
+  publications: Publications,
+  streams: Streams,
+  { log, effects }: RelayOptions,
+): HttpIngress {
+  return createHttpIngress({
+    route: (host) => {
+      const found = publications.byHost(host)
+      return found === undefined ? undefined : { tenantId: DEFAULT_TENANT, ...found, host }
+    },
+    open: (request) => streams.openDuplex(request),
+    log,
+    effects,
+  })
+}
+
+function passThrough(publications: Publications, streams: Streams, name: string): PassThrough | undefined {
+  const found = publications.byServerName(name)
+  if (found === undefined) return undefined
+  const { site, resource } = found
+  return (handler, sourceAddress) =>
+    streams.open({ tenantId: DEFAULT_TENANT, site, resource, protocol: 'tcp', sourceAddress }, handler)
 }
 
 /** GOAWAY to everyone, time for the streams, then the end. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import type { Effects } from '../../shared/effects.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { sendProblem } from '../../shared/http/problem.ts'
 import {
@@ -10,14 +11,23 @@ import {
 import type { AuthorityContext } from '../authority/context.ts'
 import { enroll, renew } from '../authority/enroll.ts'
 import { DEFAULT_TENANT } from '../store/store.ts'
+import type { Admission } from './admission.ts'
 
 /** How a caller proves who it is. Every route and upgrade path names one; there is no default. */
 export type Authentication = 'none' | 'join token in the body' | 'agent certificate' | 'connector certificate'
 
+export interface RouteContext {
+  readonly authority: AuthorityContext
+  readonly admission: Pick<Admission, 'takeEnrollment'>
+  readonly effects: Pick<Effects, 'after'>
+  /** How long the body of a request may take, in ms. */
+  readonly bodyMs: number
+}
+
 interface Route {
   readonly method: 'GET' | 'POST'
   readonly authentication: Authentication
-  readonly answer: (context: AuthorityContext, request: IncomingMessage) => Promise<object>
+  readonly answer: (context: RouteContext, request: IncomingMessage) => Promise<object>
 }
 
 /** Everything that the relay answers under its own name. */
@@ -28,11 +38,13 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
     {
       method: 'POST',
       authentication: 'join token in the body',
-      answer: async (context, request) =>
-        enroll(context, await readJson(request), {
-          tenantId: DEFAULT_TENANT,
-          sourceAddress: request.socket.remoteAddress ?? '',
-        }),
+      answer: async (context, request) => {
+        const sourceAddress = request.socket.remoteAddress ?? ''
+        // Before the body: who asks too often has no claim on being read.
+        if (!context.admission.takeEnrollment(sourceAddress)) throw new TunnelError('ENHANCE_CALM')
+        const body = await readJson(context, request)
+        return enroll(context.authority, body, { tenantId: DEFAULT_TENANT, sourceAddress })
+      },
     },
   ],
   [
@@ -40,7 +52,8 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
     {
       method: 'POST',
       authentication: 'agent certificate',
-      answer: async (context, request) => renew(context, await readJson(request), peerOf(request)),
+      answer: async (context, request) =>
+        renew(context.authority, await readJson(context, request), peerOf(request)),
     },
   ],
 ] as const satisfies readonly (readonly [string, Route])[])
@@ -60,9 +73,12 @@ export function peerOf(request: IncomingMessage): {
   return { certificate: socket.getPeerX509Certificate(), authorized: socket.authorized }
 }
 
-/** Answers a request under the relay's own name. Never throws. */
+/**
+ * Answers a request under the relay's own name and closes the connection: who calls here calls once, and may not stay
+ * without having proved anything. Never throws.
+ */
 export async function answerRoute(
-  context: AuthorityContext,
+  context: RouteContext,
   request: IncomingMessage,
   response: ServerResponse,
   traceId: string,
@@ -75,6 +91,7 @@ export async function answerRoute(
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),
       'cache-control': 'no-store',
+      connection: 'close',
     })
     response.end(body)
   } catch (cause) {
@@ -83,18 +100,30 @@ export async function answerRoute(
   }
 }
 
-/** @throws {TunnelError} HTTP_BAD_REQUEST where the body is too long or no JSON */
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > ENROLLMENT_BODY_MAX_BYTES) throw new TunnelError('HTTP_BAD_REQUEST', 'The body is too long.')
-    chunks.push(chunk)
-  }
+/** @throws {TunnelError} HTTP_BAD_REQUEST where the body is too long or no JSON; HTTP_REQUEST_TIMEOUT */
+async function readJson(context: RouteContext, request: IncomingMessage): Promise<unknown> {
+  const late = Promise.withResolvers<never>()
+  const cancel = context.effects.after(context.bodyMs, () =>
+    late.reject(new TunnelError('HTTP_REQUEST_TIMEOUT')),
+  )
+  const text = await Promise.race([readText(request), late.promise]).finally(cancel)
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    return JSON.parse(text)
   } catch (cause) {
     throw new TunnelError('HTTP_BAD_REQUEST', 'The body is no JSON.', { cause })
   }
+}
+
+function readText(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  return new Promise((resolve, reject) => {
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      if (length <= ENROLLMENT_BODY_MAX_BYTES) chunks.push(chunk)
+      else reject(new TunnelError('HTTP_BAD_REQUEST', 'The body is too long.'))
+    })
+    request.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')))
+    request.on('error', reject)
+  })
 }

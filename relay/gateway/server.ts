@@ -1,9 +1,10 @@
 import { constants } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import https from 'node:https'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
-import { writeProblem } from '../../shared/http/problem.ts'
+import { sendProblem, writeProblem } from '../../shared/http/problem.ts'
 import { HTTP_SERVER_OPTIONS, hardenServer } from '../../shared/http/server.ts'
 import { SUBPROTOCOL } from '../../shared/version.ts'
 import type { AuthorityContext } from '../authority/context.ts'
@@ -12,13 +13,15 @@ import type { ServerCertificate } from '../authority/server-certificate.ts'
 import { hostOf } from '../ingress/host-route.ts'
 import type { HttpIngress } from '../ingress/http.ts'
 import { type AcceptContext, acceptSession } from './accept.ts'
+import type { Admission } from './admission.ts'
+import { type FrontDoor, guardFrontDoor, type PassThrough } from './front-door.ts'
 import { answerRoute, peerOf, UPGRADES } from './routes.ts'
 
-/** How long a TLS handshake may take, in ms. */
-const TLS_HANDSHAKE_MS = 10_000
-
-/** Connections in all, and of one address, that have not become a tunnel. */
+/** Connections of every kind in all. */
 const MAX_CONNECTIONS = 16_384
+
+/** How often node looks for requests whose head is late, in ms. */
+const HEADERS_CHECK_MS = 2_000
 
 /**
  * Browsers and first-time agents have no client certificate, agents and connectors do, and all come to one port: TLS asks
@@ -32,41 +35,74 @@ export interface ServerOptions extends AcceptContext {
   /** True for the relay's own name, false for what may be a published host. */
   readonly isOwnHost: (host: string) => boolean
   readonly ingress: HttpIngress
+  readonly admission: Admission
+  /** See FrontDoorOptions. */
+  readonly passThrough: (serverName: string) => PassThrough | undefined
   /** True once the relay is shutting down. */
   readonly isDraining: () => boolean
 }
 
+/** The one listener and what is open on it. */
+export interface Gateway {
+  /** Made but not listening. */
+  readonly server: https.Server
+  /** Closes every connection that is neither a tunnel nor passed through. */
+  closeConnections(): void
+}
+
 /** The one listener: TLS 1.3, no session tickets, routes and upgrades under its own name, published hosts beside them. */
-export function createGatewayServer(options: ServerOptions): https.Server {
+export function createGateway(options: ServerOptions): Gateway {
+  const { limits } = options.admission
   const server = https.createServer({
     ...HTTP_SERVER_OPTIONS,
     ...tlsContext(options.certificate, options.authority),
     minVersion: 'TLSv1.3',
     ALPNProtocols: ['http/1.1'],
-    handshakeTimeout: TLS_HANDSHAKE_MS,
+    handshakeTimeout: limits.handshakeMs,
+    headersTimeout: limits.headersMs,
+    connectionsCheckingInterval: Math.min(HEADERS_CHECK_MS, limits.headersMs),
     requestCert: CLIENT_CERTIFICATE.isAsked,
     rejectUnauthorized: CLIENT_CERTIFICATE.isRequired,
   })
   server.maxConnections = MAX_CONNECTIONS
-  hardenServer(server)
+  hardenServer(server, options.effects)
+  const routeContext = { ...options, bodyMs: limits.bodyMs }
+  const door = guardFrontDoor(server, options)
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (isOwn(options, request)) {
-      answerRoute(options.authority, request, response, newTrace(options)).catch((err: unknown) => {
+      answerRoute(routeContext, request, response, newTrace(options)).catch((err: unknown) => {
         options.log.error({ err }, 'route failed')
       })
-    } else options.ingress.handle(request, response)
+    } else if (mayVisit(door, request.socket)) options.ingress.handle(request, response)
+    else sendProblem({ request, response }, tooMany(), newTrace(options), options.effects)
   }
   server.on('request', onRequest)
   server.on('checkContinue', onRequest)
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (isOwn(options, request)) {
-      upgrade(options, request, socket, head).catch((err: unknown) => {
+      upgrade(options, door, request, head).catch((err: unknown) => {
         options.log.error({ err }, 'upgrade failed')
         socket.destroy()
       })
-    } else options.ingress.upgrade(request, socket, head)
+    } else if (mayVisit(door, request.socket)) options.ingress.upgrade(request, socket, head)
+    else writeProblem(socket, tooMany(), newTrace(options))
   })
-  return server
+  return {
+    server,
+    closeConnections() {
+      server.closeAllConnections()
+      door.closePending()
+    },
+  }
+}
+
+/** A connection without a ticket is closed already; its request ends by itself. */
+function mayVisit(door: FrontDoor, socket: Socket): boolean {
+  return door.ticketOf(socket)?.visit() ?? true
+}
+
+function tooMany(): TunnelError {
+  return new TunnelError('OVERLOADED', 'Too many connections at once.')
 }
 
 /** What changes when the certificate is renewed. Tickets are off: a resumed session would bring a revoked client back. */
@@ -88,10 +124,11 @@ function isOwn(options: ServerOptions, request: IncomingMessage): boolean {
 
 async function upgrade(
   options: ServerOptions,
+  door: FrontDoor,
   request: IncomingMessage,
-  socket: Duplex,
   head: Buffer,
 ): Promise<void> {
+  const { socket } = request
   socket.on('error', () => undefined)
   try {
     const kind = UPGRADES.get(request.url ?? '')
@@ -104,7 +141,9 @@ async function upgrade(
     if (!(request.headers['sec-websocket-protocol'] ?? '').split(/, ?/).includes(SUBPROTOCOL)) {
       throw new TunnelError('PROTOCOL', `the subprotocol is ${SUBPROTOCOL}`)
     }
+    if (!options.admission.takeTunnel()) throw new TunnelError('OVERLOADED', 'Too many tunnels open at once.')
     if (socket.destroyed) return
+    door.ticketOf(socket)?.prove()
     acceptSession(options, request, head, principal)
   } catch (cause) {
     const error = isTunnelError(cause) ? cause : new TunnelError('INTERNAL', '', { cause })

@@ -11,6 +11,7 @@ import { TunnelDuplex } from '../../shared/tunnel/duplex.ts'
 import type { OpenRequest } from '../../shared/tunnel/opener.ts'
 import type { Store } from '../store/store.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
+import { Turns } from './turns.ts'
 
 export interface StreamsOptions {
   readonly sessions: Sessions
@@ -22,6 +23,8 @@ export interface StreamsOptions {
 /** How streams come about at the relay: connectors' are authorised and routed, its own listeners' are opened here. */
 export class Streams {
   readonly #options: StreamsOptions
+  /** Each connector's session waits for its own look-ups only. */
+  readonly #turns = new WeakMap<LiveSession, Turns>()
 
   constructor(options: StreamsOptions) {
     this.#options = options
@@ -60,10 +63,13 @@ export class Streams {
   ): Promise<void> {
     const { principal } = from
     const { site, resource } = parseResourceName(meta.resource)
-    // What was not granted and what does not exist answer alike: nobody learns names here.
-    const isGranted = await this.#options.store.isGranted(principal.tenantId, principal.id, site, resource)
-    if (!isGranted) throw new TunnelError('DENIED_BY_RELAY')
+    const { store } = this.#options
+    const isGranted = await this.#turnsOf(from).run(async () =>
+      route.isOver ? false : store.isGranted(principal.tenantId, principal.id, site, resource),
+    )
     if (route.isOver) return
+    // What was not granted and what does not exist answer alike: nobody learns names here.
+    if (!isGranted) throw new TunnelError('DENIED_BY_RELAY')
     const agent = this.#options.sessions.pickAgent(principal.tenantId, site)
     const opener = `connector:${principal.kind === 'connector' ? principal.name : principal.id}`
     const onward = { ...meta, resource, opener, source: from.sourceAddress }
@@ -96,6 +102,14 @@ export class Streams {
     }
     if (signal !== undefined) duplex.destroyOn(signal)
     return duplex
+  }
+
+  #turnsOf(from: LiveSession): Turns {
+    const known = this.#turns.get(from)
+    if (known !== undefined) return known
+    const turns = new Turns()
+    this.#turns.set(from, turns)
+    return turns
   }
 
   #newTrace(): string {

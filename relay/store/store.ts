@@ -63,10 +63,13 @@ export interface ConnectorRecord extends NewConnector {
   readonly revokedAt: number | undefined
 }
 
-/** A resource that the relay offers by itself: on a TCP address or under an HTTP host name. */
+/**
+ * A resource that the relay offers by itself: on a TCP address, under an HTTP host name, or under a name that TLS asks
+ * for (SNI), with TLS passed through.
+ */
 export interface Publication extends Grant {
-  readonly kind: 'tcp' | 'host'
-  /** `host:port` to listen on, or the host name in lower case; taken once in the whole relay. */
+  readonly kind: 'tcp' | 'host' | 'sni'
+  /** `host:port` to listen on, or the name in lower case; taken once in the whole relay, a name by one kind. */
   readonly address: string
 }
 

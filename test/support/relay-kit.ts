@@ -8,6 +8,7 @@ import { Connector, type ConnectorOptions } from '../../connector/connection.ts'
 import { forwardLocally, type LocalForward } from '../../connector/local-forward.ts'
 import { createJoinString, issueConnector } from '../../relay/authority/invite.ts'
 import { controlHandlers } from '../../relay/control.ts'
+import type { AdmissionLimits } from '../../relay/gateway/admission.ts'
 import { type Relay, startRelay } from '../../relay/relay.ts'
 import { makePrivateDirectory } from '../../shared/config/private-file.ts'
 import { type Effects, realEffects } from '../../shared/effects.ts'
@@ -26,6 +27,8 @@ export interface KitOptions {
   readonly effects?: Effects
   /** Lifetime of agents' certificates in ms. */
   readonly agentLifetimeMs?: number
+  /** Limits at the relay's door that differ from the defaults. */
+  readonly limits?: Partial<AdmissionLimits>
 }
 
 export interface AgentStart {

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { type TestContext, test } from 'node:test'
+import { SCHEMA_VERSION } from '../../../relay/store/schema.ts'
+import { openSqliteStore } from '../../../relay/store/sqlite-store.ts'
+import { newConnector, temporaryDirectory } from './store-fixture.ts'
+
+const T = 'default'
+
+/** A store of version 1 with a site and two publications in it. */
+async function storeOfVersion1(t: TestContext): Promise<string> {
+  const path = join(await temporaryDirectory(t), 'relay.db')
+  await writeFile(path, '', { mode: 0o600 })
+  const db = new DatabaseSync(path)
+  db.exec(await readFile(join(import.meta.dirname, 'schema-1.sql'), 'utf8'))
+  db.exec(`
+    INSERT INTO sites VALUES ('default', 'berlin', 5);
+    INSERT INTO publications VALUES ('default', 'host', 'app.example.org', 'berlin', 'web');
+    INSERT INTO publications VALUES ('default', 'tcp', '127.0.0.1:5432', 'berlin', 'db');
+  `)
+  db.close()
+  return path
+}
+
+function versionOf(path: string): unknown {
+  const db = new DatabaseSync(path)
+  try {
+    return db.prepare('PRAGMA user_version').get()?.user_version
+  } finally {
+    db.close()
+  }
+}
+
+test('a store of version 1 is brought to the newest with all that is in it', async (t) => {
+  const path = await storeOfVersion1(t)
+  const sni = { kind: 'sni', address: 'db.example.org', site: 'berlin', resource: 'db' } as const
+  {
+    await using store = await openSqliteStore(path)
+    assert.deepEqual(await store.listSites(T), ['berlin'])
+    await store.publish(T, sni)
+    await store.addConnector(T, newConnector('c1', 'shop'), [{ site: 'berlin', resource: 'db' }])
+  }
+  assert.equal(versionOf(path), SCHEMA_VERSION)
+  await using again = await openSqliteStore(path)
+  assert.deepEqual(await again.listPublications(T), [
+    { kind: 'host', address: 'app.example.org', site: 'berlin', resource: 'web' },
+    sni,
+    { kind: 'tcp', address: '127.0.0.1:5432', site: 'berlin', resource: 'db' },
+  ])
+})
+
+test('a step that fails leaves the store as it was', async (t) => {
+  const path = await storeOfVersion1(t)
+  const db = new DatabaseSync(path)
+  db.exec(
+    "INSERT INTO publications VALUES ('default', 'tcp', 'x', 'berlin', 'db'); CREATE TABLE publications_2 (a)",
+  )
+  db.close()
+  await assert.rejects(openSqliteStore(path), { code: 'STORE' })
+  assert.equal(versionOf(path), 1)
+  const after = new DatabaseSync(path)
+  assert.equal(after.prepare('SELECT count(*) AS n FROM publications').get()?.n, 3)
+  after.close()
+})
+
+test('a name is published by one kind only, an address of TCP beside it', async (t) => {
+  await using store = await openSqliteStore(join(await temporaryDirectory(t), 'relay.db'))
+  const one = { kind: 'host', address: 'app.example.org', site: 'berlin', resource: 'web' } as const
+  await store.publish(T, one)
+  await assert.rejects(store.publish(T, { ...one, kind: 'sni' }), { code: 'CONFLICT' })
+  await store.publish(T, { ...one, kind: 'tcp' })
+  await store.unpublish(T, 'host', one.address)
+  await store.publish(T, { ...one, kind: 'sni' })
+  await assert.rejects(store.publish(T, one), { code: 'CONFLICT' })
+})
