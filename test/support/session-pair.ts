@@ -170,7 +170,8 @@ export class SessionEnd implements FrameSink {
   #arm(): void {
     this.#cancelTimer()
     if (this.session.isClosed) return
-    const wait = Math.max(0, this.session.deadline - this.now)
+    // At least 1 ms, as timers have it: a deadline that rounding left a trifle ahead would be waited for without end.
+    const wait = Math.max(1, this.session.deadline - this.now)
     this.#cancelTimer = this.#effects.after(wait, () => this.#guard(() => this.session.tick(this.now)))
   }
 }
