@@ -55,8 +55,8 @@ export async function writeSettings(directory: string, identity: AgentIdentity):
 }
 
 async function openFile(directory: string) {
-  // It takes 50 ms to load. Without a schema: its validator makes code from text.
-  const { default: Conf } = await import('conf')
+  const Conf = await loadConf()
+  // Without a schema: its validator makes code from text.
   try {
     return new Conf<Content>({
       cwd: directory,
@@ -67,4 +67,25 @@ async function openFile(directory: string) {
   } catch (err) {
     throw new TunnelError('CONFIG', `settings.json in ${directory} cannot be read.`, { cause: err })
   }
+}
+
+/**
+ * Loads conf where it is first needed, as that takes 50 ms. One of its dependencies listens to every signal and sends
+ * each to this process once more, which would make one SIGTERM the second one: its listeners are taken away again.
+ */
+async function loadConf() {
+  const before = new Map(signalNames().map((name) => [name, new Set(process.listeners(name))]))
+  const { default: Conf } = await import('conf')
+  for (const name of signalNames()) {
+    for (const listener of process.listeners(name)) {
+      if (before.get(name)?.has(listener) !== true) process.removeListener(name, listener)
+    }
+  }
+  return Conf
+}
+
+/** The signals that somebody listens to. */
+function signalNames(): NodeJS.Signals[] {
+  const names = process.eventNames().filter((name) => typeof name === 'string' && name.startsWith('SIG'))
+  return names as NodeJS.Signals[]
 }
