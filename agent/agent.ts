@@ -29,6 +29,9 @@ const RENEWAL_DRAIN_MS = 24 * 3_600_000
 /** How long streams may go on when the agent stops, in ms. */
 const STOP_DRAIN_MS = 5_000
 
+/** What it takes to tell the openers of those that did not, in ms. */
+const STOP_FLUSH_MS = 500
+
 export interface AgentOptions {
   readonly directory: string
   readonly effects: Effects
@@ -51,6 +54,8 @@ export interface AgentStatus {
   readonly since?: number
   readonly certificateEnds: number
   readonly streams: number
+  /** Of these, how many wait for a path. */
+  readonly waiting: number
   readonly denied: number
   readonly rules: number
   readonly rulesError?: string
@@ -129,6 +134,7 @@ class RunningAgent {
     this.#instance = options.effects.randomBytes(16)
     const { effects, log } = options
     this.#streams = new AgentStreams({
+      agentId: identity.agentId,
       effects,
       log,
       resolver: options.resolver ?? createResolver({ effects }),
@@ -157,6 +163,7 @@ class RunningAgent {
     const connected = keepConnected({
       effects,
       signal: stop.signal,
+      isUrgent: () => this.#streams.waiting > 0,
       connect: (attemptSignal) => this.#connect(attemptSignal),
       onUp: (tunnel) => this.#onUp(tunnel),
       onDown: (error, retryMs) => this.#onDown(error, retryMs),
@@ -198,6 +205,7 @@ class RunningAgent {
         : { relay: formatRelayAddress(tunnel.address), session: tunnel.relay.session, since: this.#since }),
       certificateEnds: this.#identity.obtainedAt + this.#identity.lifetimeMs,
       streams: this.#streams.count,
+      waiting: this.#streams.waiting,
       denied: this.#streams.denied,
       rules: this.#rules().size,
       ...(this.#rulesError === undefined ? {} : { rulesError: this.#rulesError.detail }),
@@ -257,8 +265,16 @@ class RunningAgent {
   }
 
   async #drain(): Promise<void> {
-    for (const tunnel of this.#tunnels) tunnel.drain(STOP_DRAIN_MS)
-    await Promise.all([...this.#tunnels].map((tunnel) => tunnel.closed))
+    const tunnels = [...this.#tunnels]
+    const { effects } = this.#options
+    // Streams that are left have nowhere to go: their openers are told, and do not look for another path.
+    const cancel = effects.after(STOP_DRAIN_MS, () => {
+      for (const { session } of tunnels) session.resetAll('SESSION_LOST', 'the agent was stopped')
+    })
+    for (const tunnel of tunnels) tunnel.drain(STOP_DRAIN_MS + STOP_FLUSH_MS)
+    await Promise.all(tunnels.map((tunnel) => tunnel.closed))
+    cancel()
+    this.#streams.close()
   }
 }
 

@@ -71,6 +71,7 @@ function addRules(agent: Command): void {
     .option('--host-header <HOST>', 'http: the Host header for the target')
     .option('--max-streams <N>', 'most streams at once')
     .option('--detail', 'let connectors see why the target was not reached')
+    .option('--no-resume', 'end streams with their path instead of waiting for another')
     .option('--no-probe', 'do not try the target')
     .action(
       runAction(async ({ signal, output }, rule: string, flags: AllowFlags) => {

@@ -24,6 +24,7 @@ export interface AllowFlags {
   readonly hostHeader?: string
   readonly maxStreams?: string
   readonly detail?: boolean
+  readonly resume: boolean
   readonly probe: boolean
 }
 
@@ -112,6 +113,7 @@ function readRule(options: AllowFlags & { rule: string }): Rule {
     host_header: options.hostHeader,
     max_streams: options.maxStreams === undefined ? undefined : Number(options.maxStreams),
     detail: options.detail,
+    resume: options.resume ? undefined : false,
   }
   return makeRule(name, Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined)))
 }

@@ -2,7 +2,7 @@ import type { Effects } from '../shared/effects.ts'
 import { isTunnelError, TunnelError } from '../shared/errors.ts'
 import { decodeOpenMeta, encodeOpenOkMeta, type OpenMeta } from '../shared/handshake/open.ts'
 import type { Logger } from '../shared/log.ts'
-import type { OpenFrame, Session } from '../shared/mux/session.ts'
+import { isReattach, type OpenFrame, type Session } from '../shared/mux/session.ts'
 import type { Stream } from '../shared/mux/stream.ts'
 import { type AddressContext, decide, type LiveTarget, stillAllows } from '../shared/policy/decide.ts'
 import type { Rule, Rules } from '../shared/policy/rule.ts'
@@ -12,6 +12,7 @@ import { addressContext } from './dial/address-context.ts'
 import { dialTarget } from './dial/dial.ts'
 import type { Resolver } from './dial/resolve.ts'
 import { createHttpTarget, type HttpTarget } from './http-target.ts'
+import { KeptStreams } from './kept-streams.ts'
 
 /** How long resolving and connecting may take together, in ms; below the opener's own 15 s. */
 const DIAL_MS = 10_000
@@ -23,6 +24,7 @@ const CONTEXT_MS = 1_000
 const MAX_DIALS = 256
 
 export interface AgentStreamsOptions {
+  readonly agentId: string
   readonly effects: Effects
   readonly log: Logger
   readonly resolver: Resolver
@@ -43,6 +45,7 @@ interface Live {
 export class AgentStreams {
   readonly #options: AgentStreamsOptions
   readonly #live = new Map<Stream, Live>()
+  readonly #kept: KeptStreams
   readonly #httpTargets = new Map<string, { rule: Rule; target: HttpTarget }>()
   #dials = 0
   #denied = 0
@@ -51,6 +54,7 @@ export class AgentStreams {
 
   constructor(options: AgentStreamsOptions) {
     this.#options = options
+    this.#kept = new KeptStreams(options.effects, options.log)
   }
 
   get count(): number {
@@ -68,9 +72,36 @@ export class AgentStreams {
    */
   opening(frame: OpenFrame, session: Session): void {
     const meta = decodeOpenMeta(frame.meta)
+    if (isReattach(frame) && this.#adopt(frame, session, meta)) return
     const rule = this.#ruleFor(meta)
     if (rule.protocol === 'http') this.#openHttp(frame, session, { rule, meta })
     else this.#openTcp(frame, session, { rule, meta })
+  }
+
+  /** Streams that wait for a path. */
+  get waiting(): number {
+    return this.#kept.waitingCount
+  }
+
+  /** The agent ends: so does every stream without a path. */
+  close(): void {
+    this.#kept.close()
+  }
+
+  #adopt(frame: OpenFrame, session: Session, meta: OpenMeta): boolean {
+    const rules = this.#options.rules()
+    const stream = this.#kept.claim(meta, (claimed) => {
+      const live = this.#live.get(claimed)
+      return live !== undefined && stillAllows(rules, live.target, this.#addresses())
+    })
+    const rule = stream === undefined ? undefined : this.#live.get(stream)?.rule
+    if (stream === undefined || rule === undefined) return false
+    session.adopt(frame, stream, this.#answer(0, rule))
+    return true
+  }
+
+  #answer(dialMs: number, rule: Rule): Uint8Array {
+    return encodeOpenOkMeta({ dialMs, agent: this.#options.agentId, resumable: rule.resume })
   }
 
   /** The rules have changed: ends what they no longer allow. */
@@ -93,7 +124,10 @@ export class AgentStreams {
     const decision = decide(rules, { resource: meta.resource, protocol })
     if (!decision.allowed) {
       this.#denied++
-      this.#options.log.warn({ ...meta, reason: decision.reason }, 'stream denied by the rules')
+      this.#options.log.warn(
+        { ...meta, secret: undefined, reason: decision.reason },
+        'stream denied by the rules',
+      )
       throw new TunnelError('DENIED_BY_SITE')
     }
     const { rule } = decision
@@ -121,11 +155,16 @@ export class AgentStreams {
         // Once the target was reached there is nothing left to give up.
         if (dialMs === -1) gone.abort(GIVEN_UP)
         this.#live.delete(stream)
-        log.info({ ...meta, code: error?.code ?? 'OK', dialMs, ...bytesOf(stream) }, 'stream closed')
+        this.#kept.forget(meta, error === null)
+        log.info(
+          { ...meta, secret: undefined, code: error?.code ?? 'OK', dialMs, ...bytesOf(stream) },
+          'stream closed',
+        )
       },
     })
     const stream = session.admit(frame, splice)
     splice.stream = stream
+    if (rule.resume) this.#kept.keep(stream, meta)
     const target: LiveTarget = {
       resource: rule.resource,
       protocol: 'tcp',
@@ -144,7 +183,7 @@ export class AgentStreams {
         dialMs = Math.round(effects.now() - began)
         const address = socket.remoteAddress
         this.#live.set(stream, { target: address === undefined ? target : { ...target, address }, rule })
-        stream.accept(encodeOpenOkMeta({ dialMs }), effects.now())
+        stream.accept(this.#answer(dialMs, rule), effects.now())
         splice.attach(socket)
       })
       .catch((error: unknown) => this.#dialFailed(stream, rule, error))
@@ -180,6 +219,7 @@ export class AgentStreams {
     const duplex = new TunnelDuplex()
     const stream = session.admit(frame, duplex.handler)
     duplex.stream = stream
+    if (rule.resume) this.#kept.keep(stream, meta)
     const target: LiveTarget = {
       resource: rule.resource,
       protocol: 'http',
@@ -189,10 +229,11 @@ export class AgentStreams {
     this.#live.set(stream, { target, rule })
     duplex.once('close', () => {
       this.#live.delete(stream)
-      this.#options.log.info({ ...meta, ...bytesOf(stream) }, 'stream closed')
+      this.#kept.forget(meta, duplex.errored === null)
+      this.#options.log.info({ ...meta, secret: undefined, ...bytesOf(stream) }, 'stream closed')
     })
     // The target is dialled for each request; the stream itself is open as soon as the rule allows it.
-    stream.accept(encodeOpenOkMeta({ dialMs: 0 }), this.#options.effects.now())
+    stream.accept(this.#answer(0, rule), this.#options.effects.now())
     this.#httpTarget(rule).accept(duplex, { fromIngress: meta.opener === RELAY_OPENER })
   }
 

@@ -1,17 +1,21 @@
 import { type Effects, realEffects } from '../shared/effects.ts'
 import { TunnelError } from '../shared/errors.ts'
-import { encodeOpenMeta } from '../shared/handshake/open.ts'
 import type { ConnectorCredentials } from '../shared/identity/credentials.ts'
 import { parseResourceName } from '../shared/identity/names.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import type { Session } from '../shared/mux/session.ts'
 import type { Stream, StreamHandler } from '../shared/mux/stream.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
 import { keepConnected } from '../shared/tunnel/reconnect.ts'
+import { Resumption } from '../shared/tunnel/resumption.ts'
 
 /** Windows of all streams beyond 256 KiB each, in bytes. */
 const WINDOW_BUDGET_BYTES = 256 * 1024 * 1024
+
+/** How long the streams of a session whose ids run out may stay on it, in ms. */
+const ROLL_DRAIN_MS = 24 * 3_600_000
 
 export interface ConnectorOptions {
   readonly credentials: ConnectorCredentials
@@ -31,6 +35,7 @@ export class Connector {
   readonly #instance: Buffer
   readonly #stop = new AbortController()
   readonly #tunnels = new Set<ClientTunnel>()
+  readonly #resumption: Resumption<string>
   readonly #done: Promise<void>
   #attempt = 0
   #tunnel: ClientTunnel | undefined
@@ -41,11 +46,13 @@ export class Connector {
     this.#options = options
     this.#effects = options.effects ?? realEffects
     this.#instance = this.#effects.randomBytes(16)
+    this.#resumption = new Resumption({ effects: this.#effects, session: () => this.#session() })
     // Whoever never asks for it must not be told by a crash.
     this.#ready.promise.catch(() => undefined)
     this.#done = keepConnected({
       effects: this.#effects,
       signal: this.#stop.signal,
+      isUrgent: () => this.#resumption.waitingCount > 0,
       connect: (signal) => this.#connect(signal),
       onUp: (tunnel) => this.#onUp(tunnel),
       onDown: (error, retryMs) => this.#onDown(error, retryMs),
@@ -81,8 +88,7 @@ export class Connector {
    */
   open(resource: string, handler: StreamHandler): Stream {
     parseResourceName(resource)
-    if (this.#tunnel === undefined) throw this.#lastError ?? new TunnelError('RELAY_UNREACHABLE')
-    return this.#tunnel.session.open(encodeOpenMeta({ resource, protocol: 'tcp' }), handler)
+    return this.#resumption.open(resource, { resource, protocol: 'tcp' }, handler)
   }
 
   /** Streams under way. */
@@ -96,6 +102,7 @@ export class Connector {
   async close(): Promise<void> {
     this.#stop.abort(new TunnelError('CANCELLED'))
     for (const tunnel of this.#tunnels) tunnel.close(new TunnelError('CANCELLED'))
+    this.#resumption.close(new TunnelError('CANCELLED'))
     await this.#done
   }
 
@@ -121,9 +128,18 @@ export class Connector {
     })
   }
 
+  #session(): Session {
+    const tunnel = this.#tunnel
+    if (tunnel === undefined) throw this.#lastError ?? new TunnelError('RELAY_UNREACHABLE')
+    // Long before its ids run out a session makes room for the next.
+    if (tunnel.session.wantsRoll) tunnel.retire(ROLL_DRAIN_MS)
+    return tunnel.session
+  }
+
   #onUp(tunnel: ClientTunnel): void {
     this.#tunnels.add(tunnel)
     this.#tunnel = tunnel
+    this.#resumption.tryNow(() => true)
     this.#lastError = undefined
     this.#ready.resolve()
     this.#options.onUp?.()

@@ -6,6 +6,7 @@ import type { RelayAddress } from '../shared/identity/relay-address.ts'
 import type { Logger } from '../shared/log.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
 import { listen } from '../shared/tunnel/tcp-listener.ts'
+import { SUBPROTOCOL } from '../shared/version.ts'
 import { MAX_MESSAGE_BYTES } from '../shared/wire/websocket.ts'
 import { openAuthority, serverCertificateDirectory } from './authority/authority.ts'
 import type { AuthorityContext } from './authority/context.ts'
@@ -17,7 +18,7 @@ import { Sessions } from './gateway/sessions.ts'
 import { Streams } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
 import { Publications } from './publications.ts'
-import { DEFAULT_TENANT } from './store/store.ts'
+import { DEFAULT_TENANT, type Store } from './store/store.ts'
 
 /** Windows of the relay's own streams beyond 256 KiB each, in bytes for the whole process. */
 const WINDOW_BUDGET_BYTES = 512 * 1024 * 1024
@@ -50,6 +51,7 @@ const WEB_SOCKET_OPTIONS = {
   perMessageDeflate: false,
   maxPayload: MAX_MESSAGE_BYTES,
   clientTracking: false,
+  handleProtocols: () => SUBPROTOCOL,
 }
 
 /** A running relay. */
@@ -73,8 +75,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { effects, log } = options
   const authority = await openAuthority(options)
   const { store } = authority
-  const sessions = new Sessions({ effects, log, findAgent: (tenantId, id) => store.findAgent(tenantId, id) })
-  const streams = new Streams({ sessions, store, effects, log })
+  const { sessions, streams } = trafficOf(options, store)
   let isDraining = false
   const certificateFor = (hosts: readonly string[]) =>
     ensureServerCertificate(
@@ -118,6 +119,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     gateway.server.close()
     await drainSessions(sessions, effects, drainMs)
     sessions.stop()
+    streams.close()
     gateway.closeConnections()
     await store[Symbol.asyncDispose]()
   }
@@ -137,6 +139,18 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     admission,
     stop,
   }
+}
+
+/** The living sessions and the streams over them. */
+function trafficOf({ effects, log }: RelayOptions, store: Store): { sessions: Sessions; streams: Streams } {
+  const sessions = new Sessions({
+    effects,
+    log,
+    findAgent: (tenantId, id) => store.findAgent(tenantId, id),
+    onAgent: (tenantId, site) => streams.agentCame(tenantId, site),
+  })
+  const streams: Streams = new Streams({ sessions, store, effects, log })
+  return { sessions, streams }
 }
 
 function ingressOf(

@@ -17,6 +17,7 @@ export const RULES_HEADER = `# What the tunnel may reach from this site. The age
 # host_header = "intranet.example" # http only, optional
 # max_streams = 20                 # optional
 # detail = true                    # optional: tell connectors the cause of a failed dial
+# resume = false                   # optional: end streams with their path instead of waiting for another
 version = 1
 `
 
@@ -37,6 +38,7 @@ export function formatRule(rule: Rule): string[] {
     ['host_header', rule.http?.hostHeader],
     ['max_streams', rule.maxStreams],
     ['detail', rule.detail || undefined],
+    ['resume', rule.resume ? undefined : false],
   ]
   const lines = pairs.flatMap(([key, value]) => (value === undefined ? [] : [`${key} = ${toToml(value)}`]))
   return [`[resources.${rule.resource}]`, ...lines]

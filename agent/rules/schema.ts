@@ -24,6 +24,7 @@ export const KEYS = {
   host_header: 'must be HOST or HOST:PORT, such as host_header = "intranet.corp.example"',
   max_streams: 'must be a whole number from 1 to 4096',
   detail: 'must be true or false',
+  resume: 'must be true or false',
 } as const
 
 const HTTP_ONLY = ['methods', 'path_prefixes', 'host_header'] as const
@@ -71,6 +72,7 @@ export const ENTRY = v.pipe(
     host_header: v.optional(HOST_HEADER),
     max_streams: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(4096))),
     detail: FLAG,
+    resume: v.optional(v.boolean(), true),
   }),
   v.rawCheck(({ dataset, addIssue }) => {
     if (!dataset.typed || dataset.value.protocol === 'http') return
@@ -98,6 +100,7 @@ export function ruleOf(resource: string, entry: v.InferOutput<typeof ENTRY>): Ru
     ...(entry.protocol === 'http' && { http: httpOf(entry) }),
     ...(entry.max_streams && { maxStreams: entry.max_streams }),
     detail: entry.detail,
+    resume: entry.resume,
   }
 }
 

@@ -72,6 +72,7 @@ function runSession(
         }
         sessions.add(live, hello.held)
         session.greet('HELLO_OK', helloOk(live, hello.version, effects))
+        sessions.opened(live)
         log.info({ session: live.name, product: live.product, source: sourceAddress }, 'session opened')
       },
       opening: (frame) => {

@@ -21,6 +21,9 @@ export interface LiveSession {
   close(error: TunnelError): void
 }
 
+/** How long the streams of a session whose ids run out may stay on it, in ms. */
+const ROLL_DRAIN_MS = 24 * 3_600_000
+
 /** How often certificates of live sessions are held against the clock, in ms. */
 const EXPIRY_CHECK_MS = 1_000
 
@@ -29,6 +32,8 @@ export interface SessionsOptions {
   readonly log: Logger
   /** The record of an agent now, to see whether it was renewed since its session began. */
   readonly findAgent: (tenantId: string, id: string) => Promise<AgentRecord | undefined>
+  /** An agent of a site has come: streams that wait for it may go on. */
+  readonly onAgent: (tenantId: string, site: string) => void
 }
 
 /**
@@ -70,6 +75,12 @@ export class Sessions {
     this.#expiries.set(live, principal.notAfter)
   }
 
+  /** The session has greeted and may be used. */
+  opened(live: LiveSession): void {
+    const { principal } = live
+    if (principal.kind === 'agent') this.#options.onAgent(principal.tenantId, principal.site)
+  }
+
   remove(live: LiveSession): void {
     this.#all.delete(live)
     this.#expiries.delete(live)
@@ -82,16 +93,18 @@ export class Sessions {
   }
 
   /**
-   * The session of a site's agents that has the least to do.
+   * The session of a site's agents that has the least to do; only those of one agent where `agentId` names it.
    * @throws {TunnelError} AGENT_OFFLINE
    */
-  pickAgent(tenantId: string, site: string): LiveSession {
+  pickAgent(tenantId: string, site: string, agentId?: string): LiveSession {
     let best: LiveSession | undefined
     for (const live of this.#agents.get(siteKey(tenantId, site)) ?? []) {
-      if (!live.session.isOpen) continue
+      if (!live.session.isOpen || (agentId !== undefined && live.principal.id !== agentId)) continue
       if (best === undefined || live.session.streamCount < best.session.streamCount) best = live
     }
     if (best === undefined) throw new TunnelError('AGENT_OFFLINE', site)
+    // Long before its ids run out the agent is asked for the next session.
+    if (best.session.wantsRoll) best.session.goAway('DRAINING', ROLL_DRAIN_MS)
     return best
   }
 

@@ -2,21 +2,28 @@ import type { Duplex } from 'node:stream'
 import type { Effects } from '../../shared/effects.ts'
 import { codeFromWire, type ErrorCode, isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { decodeOpenMeta, encodeOpenMeta, type OpenMeta } from '../../shared/handshake/open.ts'
-import { parseResourceName } from '../../shared/identity/names.ts'
+import { parseResourceName, type ResourceName } from '../../shared/identity/names.ts'
 import type { Logger } from '../../shared/log.ts'
 import { Route } from '../../shared/mux/route.ts'
 import type { OpenFrame } from '../../shared/mux/session.ts'
 import type { Stream, StreamHandler } from '../../shared/mux/stream.ts'
 import { TunnelDuplex } from '../../shared/tunnel/duplex.ts'
 import type { OpenRequest } from '../../shared/tunnel/opener.ts'
+import { Resumption } from '../../shared/tunnel/resumption.ts'
 import type { Store } from '../store/store.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 import { Turns } from './turns.ts'
 
+/** @throws {TunnelError} DENIED_BY_RELAY for what cannot be granted because it is no name */
+function nameOf(resource: string): ResourceName {
+  if (!resource.includes('/')) throw new TunnelError('DENIED_BY_RELAY')
+  return parseResourceName(resource)
+}
+
 export interface StreamsOptions {
   readonly sessions: Sessions
   readonly store: Pick<Store, 'isGranted'>
-  readonly effects: Pick<Effects, 'randomBytes'>
+  readonly effects: Effects
   readonly log: Logger
 }
 
@@ -26,8 +33,18 @@ export class Streams {
   /** Each connector's session waits for its own look-ups only. */
   readonly #turns = new WeakMap<LiveSession, Turns>()
 
+  readonly #resumption: Resumption<{ readonly tenantId: string; readonly site: string }>
+
   constructor(options: StreamsOptions) {
     this.#options = options
+    const { sessions, effects, log } = options
+    this.#resumption = new Resumption({
+      effects,
+      session: ({ tenantId, site }, agent) => sessions.pickAgent(tenantId, site, agent).session,
+      onResumed: ({ resource, trace }, attempts) => log.info({ resource, trace, attempts }, 'stream resumed'),
+      onGivenUp: ({ resource, trace }, error) =>
+        log.info({ resource, trace, code: error.code }, 'stream given up'),
+    })
   }
 
   /**
@@ -47,12 +64,14 @@ export class Streams {
         log.info({ trace, connector, resource, code: codeFromWire(code), sent, received }, 'stream closed')
       },
     })
-    const { resource, protocol } = meta
-    this.#forward(route, frame, from, { resource, protocol, trace }).catch((error: unknown) => {
-      if (!isTunnelError(error)) log.error({ err: error, trace }, 'stream not routed')
-      const code: ErrorCode = isTunnelError(error) ? error.code : 'INTERNAL'
-      route.end(code, isTunnelError(error) ? error.detail : '')
-    })
+    const { resource, protocol, secret, attempt, fresh, agent } = meta
+    this.#forward(route, frame, from, { resource, protocol, trace, secret, attempt, fresh, agent }).catch(
+      (error: unknown) => {
+        if (!isTunnelError(error)) log.error({ err: error, trace }, 'stream not routed')
+        const code: ErrorCode = isTunnelError(error) ? error.code : 'INTERNAL'
+        route.end(code, isTunnelError(error) ? error.detail : '')
+      },
+    )
   }
 
   async #forward(
@@ -62,7 +81,7 @@ export class Streams {
     meta: OpenMeta & { trace: string },
   ): Promise<void> {
     const { principal } = from
-    const { site, resource } = parseResourceName(meta.resource)
+    const { site, resource } = nameOf(meta.resource)
     const { store } = this.#options
     const isGranted = await this.#turnsOf(from).run(async () =>
       route.isOver ? false : store.isGranted(principal.tenantId, principal.id, site, resource),
@@ -70,9 +89,9 @@ export class Streams {
     if (route.isOver) return
     // What was not granted and what does not exist answer alike: nobody learns names here.
     if (!isGranted) throw new TunnelError('DENIED_BY_RELAY')
-    const agent = this.#options.sessions.pickAgent(principal.tenantId, site)
+    const agent = this.#options.sessions.pickAgent(principal.tenantId, site, meta.agent)
     const opener = `connector:${principal.kind === 'connector' ? principal.name : principal.id}`
-    const onward = { ...meta, resource, opener, source: from.sourceAddress }
+    const onward = { ...meta, agent: undefined, resource, opener, source: from.sourceAddress }
     route.forward(agent.session, frame, encodeOpenMeta(onward))
   }
 
@@ -82,12 +101,19 @@ export class Streams {
    */
   open(request: Omit<OpenRequest, 'signal'>, handler: StreamHandler): Stream {
     const { tenantId, site, resource, protocol, sourceAddress } = request
-    const agent = this.#options.sessions.pickAgent(tenantId, site)
     const trace = request.traceId ?? this.#newTrace()
-    return agent.session.open(
-      encodeOpenMeta({ resource, protocol, opener: 'relay', source: sourceAddress, trace }),
-      handler,
-    )
+    const meta = { resource, protocol, opener: 'relay', source: sourceAddress, trace }
+    return this.#resumption.open({ tenantId, site }, meta, handler)
+  }
+
+  /** An agent of a site has come: streams that wait for it go on. */
+  agentCame(tenantId: string, site: string): void {
+    this.#resumption.tryNow((context) => context.tenantId === tenantId && context.site === site)
+  }
+
+  /** The relay ends: nothing will bring a path to streams of its own any more. */
+  close(): void {
+    this.#resumption.close(new TunnelError('DRAINING'))
   }
 
   /** The same as a Duplex, which is destroyed with the error where there is one. */

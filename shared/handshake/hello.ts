@@ -32,18 +32,23 @@ export interface HelloOk {
   readonly clock: number
 }
 
-const uint = v.pipe(v.number(), v.integer(), v.minValue(0))
+/** A whole number from 0 on. */
+export const uint = v.pipe(v.number(), v.integer(), v.minValue(0))
 const name = v.pipe(v.string(), v.maxLength(64), v.regex(/^[\x20-\x7e]*$/))
 const capabilities = v.pipe(v.array(name), v.maxLength(32))
-const bytes = (length: number) =>
+/** Exactly `length` bytes. */
+export const bytes = (length: number) =>
   v.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length === length)
+
+/** Most sessions that one process names as held; the newest count. */
+const MAX_HELD = 16
 
 const helloSchema = v.object({
   versions: v.tuple([uint, uint]),
   capabilities,
   instance: bytes(16),
   product: name,
-  held: v.pipe(v.array(name), v.maxLength(16)),
+  held: v.pipe(v.array(name), v.maxLength(MAX_HELD)),
   policyDigest: v.optional(bytes(32)),
 })
 
@@ -61,9 +66,9 @@ export function encodeHello(hello: Pick<Hello, 'instance'> & Partial<Hello>): Ui
   return encodeMap({
     versions: [PROTOCOL_VERSIONS.min, PROTOCOL_VERSIONS.max],
     capabilities: [],
-    held: [],
     product: `sallyport/${PRODUCT_VERSION}`,
     ...hello,
+    held: (hello.held ?? []).slice(-MAX_HELD),
   })
 }
 

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { encodeMap, parseMap } from './hello.ts'
+import { bytes, encodeMap, parseMap, uint } from './hello.ts'
 
 /** What an OPEN asks for (docs/protocol.md section 4.1). */
 export interface OpenMeta {
@@ -12,12 +12,24 @@ export interface OpenMeta {
   readonly source?: string | undefined
   /** 32 hex digits that name the stream in every log on the way. */
   readonly trace?: string | undefined
+  /** 16 random bytes of the opener: the stream's name at the agent, and the proof of owning it. Absent: it ends with its path. */
+  readonly secret?: Uint8Array | undefined
+  /** With REATTACH: rises with each try; the agent takes no number twice. */
+  readonly attempt?: number | undefined
+  /** With REATTACH: the first OPEN was never answered, so an agent that does not know the secret opens anew. */
+  readonly fresh?: boolean | undefined
+  /** With REATTACH, towards the relay: the agent that has the stream. */
+  readonly agent?: string | undefined
 }
 
 /** What OPEN_OK tells. */
 export interface OpenOkMeta {
   /** How long the agent needed to reach the target, in ms. */
   readonly dialMs: number
+  /** The agent that has the stream now. */
+  readonly agent?: string | undefined
+  /** True where the agent keeps the stream when its path is lost. */
+  readonly resumable?: boolean | undefined
 }
 
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max), v.regex(/^[\x20-\x7e]*$/))
@@ -28,9 +40,17 @@ const openSchema = v.object({
   opener: v.optional(text(128)),
   source: v.optional(text(64)),
   trace: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))),
+  secret: v.optional(bytes(16)),
+  attempt: v.optional(uint),
+  fresh: v.optional(v.boolean()),
+  agent: v.optional(text(64)),
 })
 
-const openOkSchema = v.object({ dialMs: v.pipe(v.number(), v.integer(), v.minValue(0)) })
+const openOkSchema = v.object({
+  dialMs: uint,
+  agent: v.optional(text(64)),
+  resumable: v.optional(v.boolean()),
+})
 
 /** CBOR of OPEN. */
 export function encodeOpenMeta(meta: OpenMeta): Uint8Array {

@@ -226,7 +226,12 @@ const DECODERS: Readonly<Record<number, { onLink: boolean; min: number; max: num
     max: 8,
     decode: (_flags, id, payload) => ({ type: 'RESUME', id, received: readU64(payload, 0) }),
   },
-  [FRAME.PATH_LOST]: { onLink: false, min: 0, max: 0, decode: (_flags, id) => ({ type: 'PATH_LOST', id }) },
+  [FRAME.PATH_LOST]: {
+    onLink: false,
+    min: 0,
+    max: 0,
+    decode: (flags, id) => ({ type: 'PATH_LOST', id, fin: (flags & FLAG.FIN) !== 0 }),
+  },
   [FRAME.PING]: {
     onLink: true,
     min: 8,

@@ -109,7 +109,7 @@ export function encodeControl(frame: ControlFrame): Uint8Array {
       return bytes
     }
     case 'PATH_LOST':
-      return start(FRAME.PATH_LOST, 0, frame.id, 0)
+      return start(FRAME.PATH_LOST, frame.fin ? FLAG.FIN : 0, frame.id, 0)
     default:
       return encodeLinkFrame(frame)
   }

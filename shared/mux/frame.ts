@@ -52,7 +52,10 @@ export const FRAME = {
 export const SKIPPABLE = { from: 0x40, to: 0x7f } as const
 
 export const FLAG = {
-  /** On DATA: the stream ends behind this payload. On CREDIT: the end itself was delivered. */
+  /**
+   * On DATA: the stream ends behind this payload. On CREDIT: the end itself was delivered. On PATH_LOST: the path is over,
+   * and the stream may come back on another.
+   */
   FIN: 0x01,
   /** On DATA and OPEN: the payload is ciphertext between the two endpoints. */
   SEALED: 0x02,
@@ -60,6 +63,8 @@ export const FLAG = {
   REATTACH: 0x04,
   /** On DATA: answer with ACK at once. */
   ACK_NOW: 0x08,
+  /** On OPEN: both ends keep the stream when its path is lost, so the relay says PATH_LOST and not RESET. */
+  RESUMABLE: 0x10,
 } as const
 
 /** The frames that are not DATA, decoded. `meta` and `earlyData` are views of the received bytes: copy what you keep. */
@@ -105,7 +110,7 @@ export type ControlFrame =
   | { readonly type: 'HELLO'; readonly id: 0; readonly meta: Uint8Array }
   | { readonly type: 'HELLO_OK'; readonly id: 0; readonly meta: Uint8Array }
   | { readonly type: 'RESUME'; readonly id: number; readonly received: number }
-  | { readonly type: 'PATH_LOST'; readonly id: number }
+  | { readonly type: 'PATH_LOST'; readonly id: number; readonly fin: boolean }
 
 /** A control frame that belongs to a stream, not to the link. */
 export type StreamFrame = Extract<

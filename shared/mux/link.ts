@@ -135,6 +135,11 @@ export class Link {
     this.#handler.wake()
   }
 
+  /** Takes a source out of line: it goes on elsewhere. */
+  forget(source: DataSource): void {
+    if (source.isQueued) this.#scheduler.remove(source)
+  }
+
   /**
    * Hands frames of about `maxBytes` in all to `sink`: urgent, control, data.
    * @returns the bytes handed over, WebSocket headers not counted

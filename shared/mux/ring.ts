@@ -32,4 +32,10 @@ export class Ring<T> {
     }
     return item
   }
+
+  /** Takes `item` out, wherever it stands. */
+  remove(item: T): void {
+    const at = this.#items.indexOf(item, this.#head)
+    if (at !== -1) this.#items.splice(at, 1)
+  }
 }

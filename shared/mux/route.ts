@@ -44,6 +44,7 @@ export class Route {
   readonly #from: RouteLeg
   #to: RouteLeg | undefined
   readonly #observer: RouteObserver
+  readonly #isResumable: boolean
   #isOver = false
   #isAccepted = false
   #finsSeen = 0
@@ -51,6 +52,7 @@ export class Route {
   /** Takes an OPEN from `session`; nothing goes on before `forward`. */
   constructor(session: Session, frame: OpenFrame, observer: RouteObserver) {
     this.#observer = observer
+    this.#isResumable = (frame.flags & FLAG.RESUMABLE) !== 0
     this.#from = new RouteLeg(session, frame.id, this, INITIAL_CREDIT)
     session.place(frame.id, this.#from)
   }
@@ -92,6 +94,14 @@ export class Route {
     if (this.#isOver) return
     for (const leg of [this.#from, this.#to]) leg?.sendReset(wireFromCode(code), detail)
     this.over(wireFromCode(code))
+  }
+
+  /** One side's session is gone, perhaps for good: the other side's end waits for a new path where it can. */
+  lost(leg: RouteLeg, error: TunnelError, isFinal: boolean): void {
+    const peer = this.peerOf(leg)
+    if (this.#isResumable && !isFinal) peer?.sendPathLost()
+    else peer?.sendReset(wireFromCode(error.code), error.detail)
+    this.over(wireFromCode(error.code))
   }
 
   /** The other leg; undefined before `forward`. */
@@ -178,7 +188,12 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
 
   /** All that was kept has left: the receiver, which has it before it reads this, asks for what was dropped behind it. */
   #tellGap(): void {
-    this.#session.control(encodeControl({ type: 'PATH_LOST', id: this.id }))
+    this.#session.control(encodeControl({ type: 'PATH_LOST', id: this.id, fin: false }))
+  }
+
+  /** Tells this side's end that the path is over and the stream is not. */
+  sendPathLost(): void {
+    this.#session.control(encodeControl({ type: 'PATH_LOST', id: this.id, fin: true }))
   }
 
   #clearQueue(): void {
@@ -274,9 +289,11 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
   }
 
   lose(error: TunnelError): void {
-    const code = wireFromCode(error.code)
-    this.#route.peerOf(this)?.sendReset(code, error.detail)
-    this.#route.over(code)
+    this.#route.lost(this, error, false)
+  }
+
+  giveUp(error: TunnelError): void {
+    this.#route.lost(this, error, true)
   }
 
   reset(code: ErrorCode, detail = ''): void {

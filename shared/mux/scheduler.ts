@@ -73,6 +73,14 @@ export class Scheduler {
     this.#enqueue(source, now)
   }
 
+  /** Takes `source` out of line. */
+  remove(source: DataSource): void {
+    source.isQueued = false
+    if (this.#current === source) this.#current = undefined
+    this.#fresh.remove(source)
+    this.#bulk.remove(source)
+  }
+
   /** The next piece in the order of the classes; undefined where no source has one. */
   next(maxBytes: number, now: number): Piece | undefined {
     for (;;) {

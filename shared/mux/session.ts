@@ -1,11 +1,11 @@
 import { codeFromWire, type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
 import { encodeControl } from './encode.ts'
-import { type ControlFrame, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
+import { type ControlFrame, FLAG, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
 import { type FrameSink, Link } from './link.ts'
 import type { DataSource } from './scheduler.ts'
 import { type CreditSource, Stream, type StreamCarrier, type StreamHandler } from './stream.ts'
 import { TokenBucket } from './token-bucket.ts'
-import { INITIAL_WINDOW, type WindowBudget } from './window.ts'
+import type { WindowBudget } from './window.ts'
 
 /** Limits of one session (docs/protocol.md section 10). Counts, bytes and milliseconds. */
 export const SESSION_LIMITS = {
@@ -18,11 +18,27 @@ export const SESSION_LIMITS = {
   opensPerSecond: 20_000,
   resetsPerSecond: 5_000,
   resetBurst: 10_000,
+  /** A relay may open and reset so many times more, because it speaks for many connectors. */
+  relayShare: 8,
   /** With more control bytes waiting for a peer that reads slowly, nothing more is opened there. */
   controlBytesAtOpen: 262_144,
 } as const
 
 const SWEEP_MS = 10_000
+
+/** Ends of a session after which its streams must not come back. */
+const FINAL: ReadonlySet<ErrorCode> = new Set(['REVOKED', 'EXPIRED', 'CANCELLED'])
+
+/** A stream that we opened and the id under which the answer would come. */
+interface Opening {
+  readonly stream: Stream
+  readonly id: number
+  deadline: number
+}
+
+function isWaiting({ stream, id }: Opening): boolean {
+  return stream.id === id && stream.isUnanswered
+}
 
 export type OpenFrame = Extract<ControlFrame, { type: 'OPEN' }>
 export type GoAwayFrame = Extract<ControlFrame, { type: 'GOAWAY' }>
@@ -33,8 +49,10 @@ export interface StreamEntry {
   receiveData(offset: number, bytes: Uint8Array, flags: number, now: number): void
   /** @throws {TunnelError} for which this stream alone is reset */
   receiveControl(frame: StreamFrame, now: number): void
-  /** The session is gone. */
+  /** The session is gone, another may take its place. */
   lose(error: TunnelError): void
+  /** The session is gone for good. */
+  giveUp(error: TunnelError): void
   /** Resets towards the peer of this session. */
   reset(code: ErrorCode, detail?: string): void
   /** Called every few seconds. */
@@ -82,8 +100,8 @@ export class Session implements StreamCarrier {
   readonly #isRelay: boolean
   readonly #entries = new Map<number, StreamEntry>()
   readonly #creditDue: CreditSource[] = []
-  readonly #opens = new TokenBucket(SESSION_LIMITS.opensPerSecond, SESSION_LIMITS.opensPerSecond)
-  readonly #resets = new TokenBucket(SESSION_LIMITS.resetsPerSecond, SESSION_LIMITS.resetBurst)
+  readonly #opens: TokenBucket
+  readonly #resets: TokenBucket
   /** Streams we opened that have no answer yet, oldest first. */
   #openings: Opening[] = []
   #nextId: number
@@ -100,6 +118,13 @@ export class Session implements StreamCarrier {
     this.#handler = options.handler
     this.#budget = options.budget
     this.#isRelay = options.role === 'relay'
+    // A relay's session with an agent carries many connectors, each of which the relay has held to these limits.
+    const share = this.#isRelay ? 1 : SESSION_LIMITS.relayShare
+    this.#opens = new TokenBucket(
+      SESSION_LIMITS.opensPerSecond * share,
+      SESSION_LIMITS.opensPerSecond * share,
+    )
+    this.#resets = new TokenBucket(SESSION_LIMITS.resetsPerSecond * share, SESSION_LIMITS.resetBurst * share)
     this.#nextId = options.firstId ?? (this.#isRelay ? 2 : 1)
     this.#now = options.now
     this.#sweepAt = options.now + SWEEP_MS
@@ -123,9 +148,9 @@ export class Session implements StreamCarrier {
     return this.#closedWith !== undefined
   }
 
-  /** True while new streams may be opened here. */
+  /** True while we may open streams here. A GOAWAY of our own keeps only the peer from it. */
   get isOpen(): boolean {
-    return this.#isGreeted && !this.#isDraining && !this.#peerDrains && !this.isClosed
+    return this.#isGreeted && !this.#peerDrains && !this.isClosed
   }
 
   /** True where the ids will run out: the owner should make a new session. */
@@ -188,14 +213,8 @@ export class Session implements StreamCarrier {
    * Opens a stream; `meta` is the CBOR of OPEN. Bytes may be written at once.
    * @throws {TunnelError} DRAINING, OVERLOADED or SESSION_LOST, all before anything was sent
    */
-  open(meta: Uint8Array, handler: StreamHandler, priority = 0): Stream {
-    if (this.#openings.length >= SESSION_LIMITS.unansweredOpens) {
-      this.#openings = this.#openings.filter((opening) => opening.stream.isOpening)
-    }
-    if (this.#openings.length >= SESSION_LIMITS.unansweredOpens) {
-      throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.unansweredOpens} streams wait for an answer`)
-    }
-    const id = this.takeId()
+  open(meta: Uint8Array, handler: StreamHandler, isResumable = false): Stream {
+    const id = this.#takeOpeningId()
     const stream = new Stream({
       id,
       isOpener: true,
@@ -205,21 +224,45 @@ export class Session implements StreamCarrier {
       sendLimit: INITIAL_CREDIT,
       now: this.#now,
     })
+    this.#sendOpen(stream, isResumable ? FLAG.RESUMABLE : 0, meta)
+    return stream
+  }
+
+  /**
+   * Looks for a new path for a stream that lost its own; `meta` is the CBOR of OPEN.
+   * @throws {TunnelError} DRAINING, OVERLOADED or SESSION_LOST, all before anything was sent
+   */
+  reopen(stream: Stream, meta: Uint8Array): void {
+    stream.reattach(this.#takeOpeningId(), this)
+    this.#sendOpen(stream, FLAG.RESUMABLE | FLAG.REATTACH, meta)
+  }
+
+  #takeOpeningId(): number {
+    if (this.#openings.length >= SESSION_LIMITS.unansweredOpens) {
+      this.#openings = this.#openings.filter((opening) => isWaiting(opening))
+    }
+    if (this.#openings.length >= SESSION_LIMITS.unansweredOpens) {
+      throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.unansweredOpens} streams wait for an answer`)
+    }
+    return this.takeId()
+  }
+
+  #sendOpen(stream: Stream, flags: number, meta: Uint8Array): void {
+    const { id } = stream
     this.#entries.set(id, stream)
-    this.#openings.push({ stream, deadline: Number.POSITIVE_INFINITY })
+    this.#openings.push({ stream, id, deadline: Number.POSITIVE_INFINITY })
     this.control(
       encodeControl({
         type: 'OPEN',
         id,
-        flags: 0,
-        maxOffset: INITIAL_WINDOW,
-        priority,
+        flags,
+        maxOffset: stream.grantedOffset,
+        priority: 0,
         hops: 0,
         meta,
         earlyData: NO_BYTES,
       }),
     )
-    return stream
   }
 
   /** The id for a stream that we open here. @throws {TunnelError} DRAINING, OVERLOADED or SESSION_LOST */
@@ -255,7 +298,14 @@ export class Session implements StreamCarrier {
       now: this.#now,
     })
     this.#entries.set(frame.id, stream)
+    if (isReattach(frame)) stream.awaitResume()
     return stream
+  }
+
+  /** Puts an endpoint's stream behind the id of an OPEN with REATTACH, inside `opening`, and answers. */
+  adopt(frame: OpenFrame, stream: Stream, meta: Uint8Array): void {
+    this.#entries.set(frame.id, stream)
+    stream.adopt(frame.id, this, frame.maxOffset, meta)
   }
 
   /** Tells the peer to open nothing more here and to bring a replacement; streams go on. */
@@ -275,14 +325,21 @@ export class Session implements StreamCarrier {
     )
   }
 
+  /** Resets every stream of ours; for an end that is for good. */
+  resetAll(code: ErrorCode, detail = ''): void {
+    for (const entry of [...this.#entries.values()]) entry.reset(code, detail)
+  }
+
   /** Ends everything: each stream is lost with `error`. Nothing is sent. */
   close(error: TunnelError): void {
     if (this.isClosed) return
     this.#closedWith = error
-    const lost = new TunnelError(error.code === 'REVOKED' ? 'REVOKED' : 'SESSION_LOST', error.detail, {
-      cause: error,
-    })
-    for (const entry of [...this.#entries.values()]) entry.lose(lost)
+    const isFinal = FINAL.has(error.code)
+    const lost = new TunnelError(isFinal ? error.code : 'SESSION_LOST', error.detail, { cause: error })
+    for (const entry of [...this.#entries.values()]) {
+      if (isFinal) entry.giveUp(lost)
+      else entry.lose(lost)
+    }
     this.#entries.clear()
     this.#openings = []
   }
@@ -304,6 +361,13 @@ export class Session implements StreamCarrier {
 
   remove(entry: { readonly id: number }): void {
     this.#entries.delete(entry.id)
+  }
+
+  forget(stream: Stream): void {
+    this.#entries.delete(stream.id)
+    this.link.forget(stream)
+    const at = this.#creditDue.indexOf(stream)
+    if (at !== -1) this.#creditDue.splice(at, 1)
   }
 
   // Bytes from the peer.
@@ -356,8 +420,7 @@ export class Session implements StreamCarrier {
   }
 
   #onOpen(frame: OpenFrame): void {
-    const isOurs = frame.id % 2 === (this.#isRelay ? 0 : 1)
-    if (isOurs || frame.id <= this.#lastPeerId || frame.id > SESSION_LIMITS.lastId) {
+    if (this.#isOurs(frame.id) || frame.id <= this.#lastPeerId || frame.id > SESSION_LIMITS.lastId) {
       throw new TunnelError('PROTOCOL', `OPEN with id ${frame.id} after ${this.#lastPeerId}`)
     }
     if (!this.#opens.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many OPENs')
@@ -384,7 +447,8 @@ export class Session implements StreamCarrier {
   }
 
   #onStreamFrame(frame: StreamFrame): void {
-    if (frame.type === 'RESET' && !this.#resets.take(this.#now)) {
+    // What we opened the peer may refuse as often as we ask; only opening and resetting at once is a way to wear us out.
+    if (frame.type === 'RESET' && !this.#isOurs(frame.id) && !this.#resets.take(this.#now)) {
       throw new TunnelError('ENHANCE_CALM', 'too many RESETs')
     }
     const entry = this.#entries.get(frame.id)
@@ -399,11 +463,15 @@ export class Session implements StreamCarrier {
     }
   }
 
+  /** Relays open even ids, agents and connectors odd ones. */
+  #isOurs(id: number): boolean {
+    return id % 2 === (this.#isRelay ? 0 : 1)
+  }
+
   /** Frames of a stream that is just over are late, not wrong; those of one that never was are. */
   #checkKnown(id: number): void {
     if (!this.#isGreeted) throw new TunnelError('PROTOCOL', 'a stream before the greeting')
-    const isOurs = id % 2 === (this.#isRelay ? 0 : 1)
-    if (isOurs ? id >= this.#nextId : id > this.#lastPeerId) {
+    if (this.#isOurs(id) ? id >= this.#nextId : id > this.#lastPeerId) {
       throw new TunnelError('PROTOCOL', `stream ${id} was never opened`)
     }
   }
@@ -432,11 +500,18 @@ export class Session implements StreamCarrier {
   #expireOpenings(now: number): void {
     while (this.#openings.length > 0) {
       const oldest = this.#openings[0] as Opening
-      if (oldest.stream.isOpening && oldest.deadline > now) return
+      if (isWaiting(oldest) && oldest.deadline > now) return
       this.#openings.shift()
+      if (!isWaiting(oldest)) continue
       if (oldest.stream.isOpening) oldest.stream.reset('OPEN_TIMEOUT')
+      else oldest.stream.lose(new TunnelError('OPEN_TIMEOUT'))
     }
   }
+}
+
+/** True where an OPEN asks for a new path for a stream that exists already. */
+export function isReattach(frame: Pick<OpenFrame, 'flags'>): boolean {
+  return (frame.flags & FLAG.REATTACH) !== 0
 }
 
 const NO_BYTES = new Uint8Array(0)

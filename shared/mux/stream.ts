@@ -1,4 +1,4 @@
-import { codeFromWire, type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
+import { codeFromWire, type ErrorCode, errorEntry, TunnelError, wireFromCode } from '../errors.ts'
 import { encodeControl } from './encode.ts'
 import { FLAG, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
 import { ReceiveHalf } from './receive-half.ts'
@@ -48,8 +48,10 @@ export interface StreamCarrier {
   ready(source: DataSource): void
   /** The stream owes a CREDIT: `takeCredit` will be called when there is room for it. */
   creditDue(source: CreditSource): void
-  /** The stream is over; forget it. */
+  /** The stream is over. */
   remove(stream: Stream): void
+  /** The stream goes on elsewhere: nothing of it may leave here any more. */
+  forget(stream: Stream): void
 }
 
 /**
@@ -57,7 +59,6 @@ export interface StreamCarrier {
  * endpoint; the carrier beneath may change.
  */
 export class Stream implements DataSource, CreditSource {
-  readonly id: number
   readonly isOpener: boolean
   readonly activity = new SourceActivity()
   /** Monotonic ms of the last byte either way, for the limit on idle half-closed streams. */
@@ -65,7 +66,20 @@ export class Stream implements DataSource, CreditSource {
   isQueued = false
   /** True while the carrier remembers that a CREDIT is due. */
   isCreditQueued = false
-  readonly #carrier: StreamCarrier
+  /**
+   * Called when the path is lost, instead of ending the stream: whoever sets it brings another path or loses the stream.
+   * It must not attach within the call.
+   */
+  onPathLost: ((error: TunnelError) => void) | undefined
+  /** Called when the far end has answered on a new path. */
+  onPathFound: (() => void) | undefined
+  /** Undefined while there is no path. */
+  #carrier: StreamCarrier | undefined
+  #id: number
+  /** A new path was found, and the far end has not said yet from where to send again. */
+  #awaitsResume = false
+  /** The opener asked for a new path and has no answer yet. */
+  #isReattaching = false
   readonly #handler: StreamHandler
   readonly #send: SendHalf
   readonly #receive: ReceiveHalf
@@ -90,7 +104,7 @@ export class Stream implements DataSource, CreditSource {
     sendLimit: number
     now: number
   }) {
-    this.id = options.id
+    this.#id = options.id
     this.isOpener = options.isOpener
     this.lastActiveAt = options.now
     this.#carrier = options.carrier
@@ -106,6 +120,26 @@ export class Stream implements DataSource, CreditSource {
       this.#receiving = move(RECEIVE_MOVES, this.#receiving, 'end')
       if (wasRead) this.#handler.ended()
     }
+  }
+
+  /** The number on the session that carries the stream now. */
+  get id(): number {
+    return this.#id
+  }
+
+  /** True while no session carries the stream. */
+  get isDetached(): boolean {
+    return this.#carrier === undefined && !this.isClosed
+  }
+
+  /** True from OPEN to its answer, also where OPEN asks for a new path. */
+  get isUnanswered(): boolean {
+    return !this.isClosed && this.isOpener && (this.isOpening || this.#isReattaching)
+  }
+
+  /** Offset up to which the far end may send: what an OPEN for a new path says. */
+  get grantedOffset(): number {
+    return this.#receive.grantedOffset
   }
 
   get isOpening(): boolean {
@@ -170,9 +204,10 @@ export class Stream implements DataSource, CreditSource {
     if (this.isClosed) return
     this.#opening = move(OPENING_MOVES, this.#opening, 'accept')
     const { maxOffset } = this.#receive.grant(now)
-    this.#carrier.control(encodeControl({ type: 'OPEN_OK', id: this.id, maxOffset, meta }))
+    this.#carrier?.control(encodeControl({ type: 'OPEN_OK', id: this.id, maxOffset, meta }))
     // OPEN_OK grants, but cannot say that an end which came already was delivered.
     this.#receive.repeatGrant()
+    if (this.#awaitsResume) this.#resumeHere()
     this.#wake()
     this.#offerCredit()
   }
@@ -187,7 +222,7 @@ export class Stream implements DataSource, CreditSource {
   /** Ends both directions at once and tells the far end why. */
   reset(code: ErrorCode, detail = ''): void {
     if (this.isClosed) return
-    this.#carrier.control(
+    this.#carrier?.control(
       encodeControl({
         type: 'RESET',
         id: this.id,
@@ -205,15 +240,76 @@ export class Stream implements DataSource, CreditSource {
     this.#isStopped = true
     if (this.#receiving === 'receiving') {
       this.#receiving = move(RECEIVE_MOVES, this.#receiving, 'stop')
-      this.#carrier.control(encodeControl({ type: 'STOP', id: this.id, code: wireFromCode(code) }))
+      this.#carrier?.control(encodeControl({ type: 'STOP', id: this.id, code: wireFromCode(code) }))
     }
     this.#receive.consume(this.#receive.received - this.#receive.consumed)
     this.#offerCredit()
   }
 
-  /** The path is gone and nothing will bring another: ends the stream without telling the far end. */
+  /** The path is gone: the stream waits for another where its owner wants that, else it ends without a word to the far end. */
   lose(error: TunnelError): void {
+    if (this.isClosed) return
+    const { onPathLost } = this
+    if (onPathLost === undefined) {
+      this.#close(error)
+      return
+    }
+    this.#carrier?.forget(this)
+    this.#carrier = undefined
+    this.#isReattaching = false
+    this.#awaitsResume = true
+    this.isQueued = false
+    this.isCreditQueued = false
+    onPathLost(error)
+  }
+
+  /** No path came in time: ends the stream without a word to the far end. */
+  giveUp(error: TunnelError): void {
     if (!this.isClosed) this.#close(error)
+  }
+
+  /** Gives an opener's stream another path, on which its OPEN goes out with REATTACH; data waits for the answer. */
+  reattach(id: number, carrier: StreamCarrier): void {
+    this.#id = id
+    this.#carrier = carrier
+    this.#isReattaching = true
+    this.#awaitsResume = true
+  }
+
+  /**
+   * Gives an acceptor's stream the path that an OPEN with REATTACH brought, and answers it. `sendLimit` is the grant of that
+   * OPEN; the path before, if it still stands, is told that it is over.
+   */
+  adopt(id: number, carrier: StreamCarrier, sendLimit: number, meta: Uint8Array): void {
+    if (this.#carrier !== undefined) this.#leavePath()
+    this.#id = id
+    this.#carrier = carrier
+    this.#awaitsResume = true
+    this.isQueued = false
+    this.isCreditQueued = false
+    this.#send.credit(sendLimit, 0)
+    if (this.isOpening) return
+    const maxOffset = this.#receive.grantedOffset
+    carrier.control(encodeControl({ type: 'OPEN_OK', id, maxOffset, meta }))
+    this.#resumeHere()
+  }
+
+  /** An OPEN with REATTACH brought this stream into being: data waits for what the opener has. */
+  awaitResume(): void {
+    this.#awaitsResume = true
+  }
+
+  #leavePath(): void {
+    const code = wireFromCode('REPLACED')
+    this.#carrier?.control(encodeControl({ type: 'RESET', id: this.#id, code, consumed: 0, detail: '' }))
+    this.#carrier?.forget(this)
+  }
+
+  /** Tells the far end what we have, and repeats what a CREDIT on the old path may have said in vain. */
+  #resumeHere(): void {
+    this.#carrier?.control(encodeControl({ type: 'RESUME', id: this.#id, received: this.#receive.received }))
+    this.#receive.repeatGrant()
+    this.#offerCredit()
   }
 
   // The carrier's side.
@@ -224,7 +320,7 @@ export class Stream implements DataSource, CreditSource {
   }
 
   get isReady(): boolean {
-    return !this.isClosed && this.#send.isReady
+    return !this.#awaitsResume && !this.isClosed && this.#send.isReady
   }
 
   next(max: number, now: number): Piece | undefined {
@@ -265,12 +361,7 @@ export class Stream implements DataSource, CreditSource {
     this.lastActiveAt = now
     switch (frame.type) {
       case 'OPEN_OK':
-        if (!this.isOpener) throw new TunnelError('PROTOCOL', 'OPEN_OK from the opener')
-        this.#opening = move(OPENING_MOVES, this.#opening, 'accept')
-        this.#send.credit(frame.maxOffset, 0)
-        this.#handler.opened(frame.meta)
-        this.#wake()
-        this.#offerRoom()
+        this.#onAnswer(frame.maxOffset, frame.meta)
         return
       case 'CREDIT':
         this.#send.credit(frame.maxOffset, frame.consumed)
@@ -282,19 +373,47 @@ export class Stream implements DataSource, CreditSource {
         this.#offerRoom()
         return
       case 'RESET':
-        this.#close(frame.code === 0 ? null : new TunnelError(codeFromWire(frame.code), frame.detail))
+        this.#onReset(frame.code, frame.detail)
         return
       case 'STOP':
         this.#stopped(codeFromWire(frame.code))
         return
       case 'RESUME':
         this.#send.resume(frame.received)
+        if (this.#awaitsResume) {
+          this.#awaitsResume = false
+          this.onPathFound?.()
+        }
         this.#wake()
+        this.#offerRoom()
         return
       case 'PATH_LOST':
-        this.#askAgain()
+        if (frame.fin) this.lose(new TunnelError('SESSION_LOST', 'the relay lost the other side of the path'))
+        else this.#askAgain()
         return
     }
+  }
+
+  /** OPEN_OK. @throws {TunnelError} PROTOCOL where there was nothing to answer */
+  #onAnswer(maxOffset: number, meta: Uint8Array): void {
+    if (!this.isUnanswered) throw new TunnelError('PROTOCOL', 'an OPEN_OK that nothing asked for')
+    const isReattaching = this.#isReattaching
+    this.#isReattaching = false
+    this.#send.credit(maxOffset, 0)
+    if (this.isOpening) {
+      this.#opening = move(OPENING_MOVES, this.#opening, 'accept')
+      this.#handler.opened(meta)
+    }
+    if (isReattaching) this.#resumeHere()
+    this.#wake()
+    this.#offerRoom()
+  }
+
+  #onReset(code: number, detail: string): void {
+    const error = code === 0 ? null : new TunnelError(codeFromWire(code), detail)
+    // The answer "not now" to the search for a path leaves the stream as it was: without one.
+    if (this.#isReattaching && error !== null && errorEntry(error.code).retryable) this.lose(error)
+    else this.#close(error)
   }
 
   #stopped(code: ErrorCode): void {
@@ -307,13 +426,13 @@ export class Stream implements DataSource, CreditSource {
 
   #askAgain(): void {
     this.#askedFrom = this.#receive.received
-    this.#carrier.control(encodeControl({ type: 'RESUME', id: this.id, received: this.#receive.received }))
+    this.#carrier?.control(encodeControl({ type: 'RESUME', id: this.id, received: this.#receive.received }))
     this.#receive.repeatGrant()
     this.#offerCredit()
   }
 
   #wake(): void {
-    if (this.isReady) this.#carrier.ready(this)
+    if (this.isReady) this.#carrier?.ready(this)
   }
 
   #offerRoom(): void {
@@ -327,7 +446,7 @@ export class Stream implements DataSource, CreditSource {
     if (this.isCreditQueued || (this.isOpening && !this.isOpener)) return
     if (!this.#receive.isCreditDue) return
     this.isCreditQueued = true
-    this.#carrier.creditDue(this)
+    this.#carrier?.creditDue(this)
   }
 
   #closeIfDone(): void {
@@ -339,7 +458,7 @@ export class Stream implements DataSource, CreditSource {
     this.#opening = move(OPENING_MOVES, this.#opening, 'close')
     this.#send.drop()
     this.#receive.drop()
-    this.#carrier.remove(this)
+    this.#carrier?.remove(this)
     this.#handler.closed(error)
   }
 }

@@ -25,6 +25,8 @@ export interface Rule {
   readonly maxStreams?: number
   /** True where the text of a failed dial may cross to the connector. */
   readonly detail: boolean
+  /** Streams outlive a lost path; false ends them with it. */
+  readonly resume: boolean
 }
 
 /** What narrows requests to an HTTP resource. */

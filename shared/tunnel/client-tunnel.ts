@@ -48,7 +48,10 @@ export interface ClientTunnel {
   close(error: TunnelError): void
   /** Asks for a replacement from our own side, as a GOAWAY of the relay would. */
   retire(drainMs: number): void
-  /** Opens and takes no more streams, and ends the session when the last is over or after `drainMs`. */
+  /**
+   * Takes no more streams, and ends the session when the last is over or after `drainMs`: those that are left look for
+   * another path.
+   */
   drain(drainMs: number): void
 }
 

@@ -5,6 +5,9 @@ import type { ClientTunnel } from './client-tunnel.ts'
 /** Backoff of docs/protocol.md section 8.4, in ms. */
 const BACKOFF = { first: 500, most: 30_000 } as const
 
+/** Longest pause while streams wait for a tunnel, in ms: their grace time runs. */
+const URGENT_MS = 2_000
+
 /** A session that lived so long in ms starts the backoff anew. */
 const HEALTHY_MS = 60_000
 
@@ -22,6 +25,8 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
 export interface KeepConnectedOptions {
   readonly effects: Effects
   readonly signal: AbortSignal
+  /** True while streams wait for a tunnel: then no pause is longer than 2 s. */
+  readonly isUrgent?: () => boolean
   /** One attempt: dial, upgrade, greet. */
   readonly connect: (signal: AbortSignal) => Promise<ClientTunnel>
   /** The tunnel serves from now on; the one before may still carry its last streams. */
@@ -38,35 +43,40 @@ export async function keepConnected(options: KeepConnectedOptions): Promise<void
   const { effects, signal } = options
   let failures = 0
   while (!signal.aborted) {
-    let upSince = Number.POSITIVE_INFINITY
-    let error: TunnelError
-    try {
-      const tunnel = await options.connect(signal)
-      upSince = effects.now()
-      options.onUp(tunnel)
-      const goAway = await untilOver(tunnel, signal)
-      if (goAway?.code === 'REPLACED') {
-        // Another process speaks for this identity: answering at once would only start a quarrel.
-        const replaced = new TunnelError('REPLACED')
-        tunnel.close(replaced)
-        throw replaced
-      }
-      if (goAway !== undefined) {
-        failures = 0
-        tunnel.drain(goAway.drainMs)
-        await pause(effects, goAway.retryAfterMs * effects.random(), signal)
-        continue
-      }
-      error = await tunnel.closed
-    } catch (cause) {
-      if (!isTunnelError(cause)) throw cause
-      error = cause
-    }
+    const { error, livedMs } = await oneTunnel(options)
     if (signal.aborted) return
-    if (effects.now() - upSince >= HEALTHY_MS) failures = 0
-    const retryMs = backoff(failures++, error, effects.random())
+    if (livedMs >= HEALTHY_MS || error === undefined) failures = 0
+    if (error === undefined) continue
+    const pauseMs = backoff(failures++, error, effects.random())
+    const isUrgent = options.isUrgent?.() === true && !REFUSALS.has(error.code)
+    const retryMs = isUrgent ? Math.min(pauseMs, URGENT_MS) : pauseMs
     options.onDown(error, retryMs)
     await pause(effects, retryMs, signal)
+  }
+}
+
+/** One tunnel from its first attempt to its end; without an error where the relay asked for the next one. */
+async function oneTunnel(options: KeepConnectedOptions): Promise<{ error?: TunnelError; livedMs: number }> {
+  const { effects, signal } = options
+  let upSince = Number.POSITIVE_INFINITY
+  try {
+    const tunnel = await options.connect(signal)
+    upSince = effects.now()
+    options.onUp(tunnel)
+    const goAway = await untilOver(tunnel, signal)
+    if (goAway === undefined) return { error: await tunnel.closed, livedMs: effects.now() - upSince }
+    if (goAway.code === 'REPLACED') {
+      // Another process speaks for this identity: answering at once would only start a quarrel.
+      const error = new TunnelError('REPLACED')
+      tunnel.close(error)
+      return { error, livedMs: 0 }
+    }
+    tunnel.drain(goAway.drainMs)
+    await pause(effects, goAway.retryAfterMs * effects.random(), signal)
+    return { livedMs: effects.now() - upSince }
+  } catch (error) {
+    if (!isTunnelError(error)) throw error
+    return { error, livedMs: effects.now() - upSince }
   }
 }
 

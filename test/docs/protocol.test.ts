@@ -149,12 +149,16 @@ describe('the maps in docs/protocol.md', () => {
     opener: 'relay',
     source: '192.0.2.1',
     trace: '0123456789abcdef0123456789abcdef',
+    secret: new Uint8Array(16),
+    attempt: 1,
+    fresh: true,
+    agent: 'a1',
   }
   const maps: Record<string, [object, (meta: Uint8Array) => object]> = {
     hello: [hello, decodeHello],
     'hello-ok': [helloOk, decodeHelloOk],
     open: [open, decodeOpenMeta],
-    'open-ok': [{ dialMs: 3 }, decodeOpenOkMeta],
+    'open-ok': [{ dialMs: 3, agent: 'a1', resumable: true }, decodeOpenOkMeta],
   }
   for (const [name, [map, decode]] of Object.entries(maps)) {
     it(`have the keys of the code, needed or not: ${name}`, () => {

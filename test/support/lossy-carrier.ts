@@ -53,6 +53,10 @@ export class LossyEnd implements StreamCarrier {
     this.isRemoved = true
   }
 
+  forget(): void {
+    this.isRemoved = true
+  }
+
   /** Lets the stream send one piece of at most `max` bytes, and the CREDIT that it owes. False where there was neither. */
   send(max: number, now: number): boolean {
     const credit = this.#credit

@@ -33,6 +33,7 @@ test('a rule has canonical values and closed defaults', () => {
     allowLinkLocal: false,
     allowMetadata: false,
     detail: false,
+    resume: true,
   })
 })
 
@@ -52,6 +53,7 @@ path_prefixes = ["/api/", "/"]
 host_header = "web.corp:8080"
 max_streams = 7
 detail = true
+resume = false
 `)
   assert.deepEqual(rules.get('web'), {
     resource: 'web',
@@ -69,6 +71,7 @@ detail = true
     http: { methods: ['GET', 'M-SEARCH'], pathPrefixes: ['/api/', '/'], hostHeader: 'web.corp:8080' },
     maxStreams: 7,
     detail: true,
+    resume: false,
   })
 })
 

@@ -147,7 +147,7 @@ function naiveFields(
       return { type: 'RESUME', id, received: long(0) }
     case 'PATH_LOST':
       sized(0)
-      return { type: 'PATH_LOST', id }
+      return { type: 'PATH_LOST', id, fin: (flags & 1) === 1 }
     case 'PING':
     case 'PONG':
       sized(8)

@@ -298,7 +298,7 @@ describe('what a hostile end cannot do to the other session', () => {
         if (type === 'CREDIT') return { type, id, maxOffset: 1_000_000, consumed: 0, fin: false }
         if (type === 'RESUME') return { type, id, received: 0 }
         if (type === 'STOP') return { type, id, code: 5 }
-        return { type, id }
+        return { type, id, fin: false }
       })
       assert.equal(relayed.toAgent.error, undefined)
       assert.equal(relayed.agent.error, undefined)

@@ -44,7 +44,7 @@ function carry(pair: LossyPair, from: Side, to: Side, now: number): void {
 function losePath(pair: LossyPair, now: number): void {
   for (const side of [pair.opener, pair.acceptor]) {
     side.end.pieces.length = 0
-    side.end.receiveFrame({ type: 'PATH_LOST', id: 1 }, now)
+    side.end.receiveFrame({ type: 'PATH_LOST', id: 1, fin: false }, now)
   }
 }
 
@@ -67,7 +67,7 @@ function settle(pair: LossyPair, now: number): void {
     if (probe.closedWith === undefined) probe.consume(Number.POSITIVE_INFINITY)
     probe.live.end()
   }
-  for (let round = 0; round < 20_000; round++) {
+  for (let round = 0; round < 80_000; round++) {
     const isMoving = [pair.opener, pair.acceptor].map((side) => side.end.send(1_000, now))
     carry(pair, pair.opener, pair.acceptor, now)
     carry(pair, pair.acceptor, pair.opener, now)

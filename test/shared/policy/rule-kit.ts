@@ -15,6 +15,7 @@ export function rule(parts: RuleParts = {}): Rule {
     allowLinkLocal: false,
     allowMetadata: false,
     detail: false,
+    resume: true,
     ...parts,
     cidrs: (parts.cidrs ?? []).map(cidr),
   }

@@ -1,0 +1,181 @@
+import type { Effects } from '../effects.ts'
+import { isTunnelError, TunnelError } from '../errors.ts'
+import { decodeOpenOkMeta, encodeOpenMeta, type OpenMeta } from '../handshake/open.ts'
+import type { Session } from '../mux/session.ts'
+import type { Stream, StreamHandler } from '../mux/stream.ts'
+
+/** How long both ends keep a stream without a path, in ms: by default, and at most. */
+export const GRACE_MS = { default: 30_000, max: 120_000 } as const
+
+/** How long an opener waits between two tries to find a path, in ms. */
+const RETRY_MS = { first: 100, most: 2_000 } as const
+
+/** Bytes of a stream's secret. */
+const SECRET_BYTES = 16
+
+/** What an opener knows of a stream that may outlive its path. */
+interface Ticket<Context> {
+  readonly context: Context
+  readonly stream: Stream
+  readonly meta: OpenMeta
+  /** The agent that has it; undefined until it answered. */
+  agent: string | undefined
+  attempt: number
+  failures: number
+  /** Monotonic ms at which it is given up; Infinity while it has a path. */
+  until: number
+  cancelRetry: (() => void) | undefined
+}
+
+export interface ResumptionOptions<Context> {
+  readonly effects: Effects
+  /** The session on which a stream looks for its agent; undefined: whichever. @throws {TunnelError} where there is none */
+  readonly session: (context: Context, agent: string | undefined) => Session
+  readonly graceMs?: number
+  /** A stream has a path again, or was given up. For logs and counters. */
+  readonly onResumed?: (meta: OpenMeta, attempts: number) => void
+  readonly onGivenUp?: (meta: OpenMeta, error: TunnelError) => void
+}
+
+/**
+ * The opener's side of streams that survive (docs/protocol.md section 6.5): opens them with a secret, and when a path is
+ * lost looks for another until the grace time is over. The application sees a pause and nothing else.
+ */
+export class Resumption<Context> {
+  readonly #options: ResumptionOptions<Context>
+  readonly #waiting = new Set<Ticket<Context>>()
+
+  constructor(options: ResumptionOptions<Context>) {
+    this.#options = options
+  }
+
+  /** Streams without a path. */
+  get waitingCount(): number {
+    return this.#waiting.size
+  }
+
+  /**
+   * Opens a stream that survives where the agent agrees.
+   * @throws {TunnelError} where there is no session or it takes no more streams
+   */
+  open(context: Context, meta: OpenMeta, handler: StreamHandler): Stream {
+    const withSecret = { ...meta, secret: this.#options.effects.randomBytes(SECRET_BYTES) }
+    const session = this.#options.session(context, undefined)
+    let ticket: Ticket<Context> | undefined
+    const stream: Stream = session.open(
+      encodeOpenMeta(withSecret),
+      {
+        ...bound(handler),
+        opened: (bytes) => {
+          const answer = decodeOpenOkMeta(bytes)
+          if (ticket !== undefined) ticket.agent = answer.agent
+          if (answer.resumable !== true) stream.onPathLost = undefined
+          handler.opened(bytes)
+        },
+        closed: (error) => {
+          if (ticket !== undefined) this.#forget(ticket)
+          handler.closed(error)
+        },
+      },
+      true,
+    )
+    ticket = {
+      context,
+      stream,
+      meta: withSecret,
+      agent: undefined,
+      attempt: 0,
+      failures: 0,
+      until: Number.POSITIVE_INFINITY,
+      cancelRetry: undefined,
+    }
+    const mine = ticket
+    stream.onPathLost = (error) => this.#onPathLost(mine, error)
+    return stream
+  }
+
+  /** A session has come up: streams that wait for it need not wait for their turn. */
+  tryNow(isMeant: (context: Context) => boolean): void {
+    for (const ticket of [...this.#waiting]) {
+      if (!isMeant(ticket.context)) continue
+      ticket.failures = 0
+      this.#try(ticket)
+    }
+  }
+
+  /** Nothing will bring a path any more: ends every stream that waits. */
+  close(error: TunnelError): void {
+    for (const ticket of [...this.#waiting]) ticket.stream.giveUp(error)
+  }
+
+  #onPathLost(ticket: Ticket<Context>, error: TunnelError): void {
+    const { effects } = this.#options
+    if (ticket.until === Number.POSITIVE_INFINITY) {
+      ticket.until = effects.now() + (this.#options.graceMs ?? GRACE_MS.default)
+      ticket.failures = 0
+    }
+    this.#waiting.add(ticket)
+    this.#retry(ticket, error)
+  }
+
+  #retry(ticket: Ticket<Context>, error: TunnelError): void {
+    const { effects } = this.#options
+    const left = ticket.until - effects.now()
+    ticket.cancelRetry?.()
+    const pause = Math.min(RETRY_MS.most, RETRY_MS.first * 2 ** Math.min(ticket.failures++, 10))
+    const isLast = left <= pause
+    ticket.cancelRetry = effects.after(
+      Math.max(0, isLast ? left : pause * (0.5 + effects.random() / 2)),
+      () => {
+        if (isLast) this.#giveUp(ticket, error)
+        else this.#try(ticket)
+      },
+    )
+  }
+
+  #try(ticket: Ticket<Context>): void {
+    const { context, stream, meta } = ticket
+    if (!stream.isDetached) return
+    ticket.cancelRetry?.()
+    const fresh = stream.isOpening
+    ticket.attempt++
+    try {
+      const session = this.#options.session(context, ticket.agent)
+      session.reopen(stream, encodeOpenMeta({ ...meta, attempt: ticket.attempt, fresh, agent: ticket.agent }))
+      stream.onPathFound = () => this.#onPathFound(ticket)
+    } catch (error) {
+      if (!isTunnelError(error)) throw error
+      this.#retry(ticket, error)
+    }
+  }
+
+  #onPathFound(ticket: Ticket<Context>): void {
+    this.#forget(ticket)
+    this.#options.onResumed?.(ticket.meta, ticket.attempt)
+  }
+
+  #giveUp(ticket: Ticket<Context>, cause: TunnelError): void {
+    const error = new TunnelError('SESSION_LOST', cause.detail, { cause })
+    this.#options.onGivenUp?.(ticket.meta, error)
+    ticket.stream.giveUp(error)
+  }
+
+  #forget(ticket: Ticket<Context>): void {
+    this.#waiting.delete(ticket)
+    ticket.cancelRetry?.()
+    ticket.cancelRetry = undefined
+    ticket.until = Number.POSITIVE_INFINITY
+  }
+}
+
+/** The methods of `handler` as functions of their own, so that two of them can be replaced. */
+function bound(handler: StreamHandler): StreamHandler {
+  return {
+    opened: (meta) => handler.opened(meta),
+    data: (bytes) => handler.data(bytes),
+    ended: () => handler.ended(),
+    writable: () => handler.writable(),
+    stopped: (code) => handler.stopped(code),
+    closed: (error) => handler.closed(error),
+  }
+}
