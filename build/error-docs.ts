@@ -6,7 +6,7 @@ import { ERRORS, type ErrorCode, type ErrorEntry, EXIT } from '../shared/errors.
 
 const INTRODUCTION = `# Errors
 
-<!-- Made from shared/errors.ts by "npm run docs"; changes here are lost. -->
+<!-- Made from shared/error-catalogue.ts by "npm run docs"; changes here are lost. -->
 
 Each failure has a code that stays the same from version to version: match on the code, never on the text. A failure
 also names the leg of the road on which it happened, who can put it right, and what to do next.

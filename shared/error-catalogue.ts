@@ -1,0 +1,94 @@
+/**
+ * The catalogue of everything that can go wrong. A code is a promise: callers match on `code`, never on the text. `wire`
+ * numbers travel in RESET, STOP and GOAWAY (docs/protocol.md section 9); codes without one never leave the process.
+ * docs/errors.md is made from this table.
+ */
+/** The stretch of the road on which something failed. */
+export type Leg = 'connector-relay' | 'relay' | 'relay-agent' | 'agent' | 'agent-target' | 'local'
+
+/** Who can put it right. `nobody` means: it mends itself, try again. */
+export type Actor = 'nobody' | 'connector developer' | 'relay operator' | 'site administrator'
+
+export interface ErrorEntry {
+  /** Number in RESET, STOP and GOAWAY, 0 to 0xffff; undefined for codes that never cross the wire. */
+  readonly wire?: number
+  /** Status of an HTTP answer that reports it. */
+  readonly http: number
+  /** SOCKS5 reply byte (RFC 1928 section 6). */
+  readonly socks: number
+  /** Exit status of a command that ends with it (docs/cli.md). */
+  readonly exit: number
+  /** True where the same request may be sent again unchanged, because nothing reached the target. */
+  readonly retryable: boolean
+  readonly leg: Leg
+  readonly actor: Actor
+  /** One sentence for a person: what happened. */
+  readonly text: string
+  /** What to do next, as a command where there is one. */
+  readonly next: string
+}
+
+/** Exit statuses of the command line; the table in docs/cli.md is made from it. */
+export const EXIT = {
+  ok: 0,
+  internal: 1,
+  usage: 2,
+  denied: 3,
+  unreachable: 4,
+  identity: 5,
+  target: 6,
+  local: 7,
+  interrupted: 130,
+} as const
+
+// One line an entry, so that the columns can be compared.
+// biome-ignore format: a table
+export const ERRORS = {
+  OK: { wire: 0, http: 200, socks: 0, exit: EXIT.ok, retryable: false, leg: 'local', actor: 'nobody', text: 'No error.', next: '' },
+  PROTOCOL: { wire: 1, http: 502, socks: 1, exit: EXIT.internal, retryable: false, leg: 'local', actor: 'relay operator', text: 'The peer broke the tunnel protocol.', next: 'compare versions: sallyport --version on both sides' },
+  INTERNAL: { wire: 2, http: 500, socks: 1, exit: EXIT.internal, retryable: false, leg: 'local', actor: 'relay operator', text: 'A fault inside Sallyport.', next: 'look at the log of the leg named here' },
+  FLOW_CONTROL: { wire: 3, http: 502, socks: 1, exit: EXIT.internal, retryable: false, leg: 'local', actor: 'relay operator', text: 'The peer sent more than it was granted.', next: 'compare versions: sallyport --version on both sides' },
+  REFUSED: { wire: 4, http: 503, socks: 1, exit: EXIT.unreachable, retryable: true, leg: 'relay-agent', actor: 'nobody', text: 'The stream was refused before anything was dialled.', next: 'try again' },
+  CANCELLED: { wire: 5, http: 499, socks: 1, exit: EXIT.interrupted, retryable: false, leg: 'connector-relay', actor: 'nobody', text: 'The opener gave the stream up.', next: '' },
+  DENIED_BY_SITE: { wire: 6, http: 403, socks: 2, exit: EXIT.denied, retryable: false, leg: 'agent', actor: 'site administrator', text: 'The rules on the site do not allow this.', next: 'on the site: sallyport agent list' },
+  DENIED_BY_RELAY: { wire: 7, http: 403, socks: 2, exit: EXIT.denied, retryable: false, leg: 'relay', actor: 'relay operator', text: 'The relay does not grant this resource to this connector, or there is no such resource.', next: 'at the relay: sallyport relay list' },
+  DNS: { wire: 8, http: 502, socks: 4, exit: EXIT.target, retryable: true, leg: 'agent-target', actor: 'site administrator', text: 'The site cannot resolve the name of the target.', next: 'on the site: sallyport agent list' },
+  CONNECTION_REFUSED: { wire: 9, http: 502, socks: 5, exit: EXIT.target, retryable: true, leg: 'agent-target', actor: 'site administrator', text: 'The target refused the connection.', next: 'on the site: is the service running on the port of the rule?' },
+  CONNECT_TIMEOUT: { wire: 10, http: 504, socks: 6, exit: EXIT.target, retryable: true, leg: 'agent-target', actor: 'site administrator', text: 'The target did not answer in time.', next: 'on the site: does a firewall drop packets to the target?' },
+  UNREACHABLE: { wire: 11, http: 502, socks: 3, exit: EXIT.target, retryable: true, leg: 'agent-target', actor: 'site administrator', text: 'The site has no route to the target.', next: 'on the site: sallyport agent list' },
+  TARGET_RESET: { wire: 12, http: 502, socks: 1, exit: EXIT.target, retryable: false, leg: 'agent-target', actor: 'site administrator', text: 'The target broke the connection.', next: 'look at the log of the target' },
+  IDLE: { wire: 13, http: 504, socks: 6, exit: EXIT.unreachable, retryable: false, leg: 'agent', actor: 'nobody', text: 'Nothing moved on the half-closed stream for too long.', next: 'open it again' },
+  OVERLOADED: { wire: 14, http: 503, socks: 1, exit: EXIT.unreachable, retryable: true, leg: 'relay', actor: 'relay operator', text: 'A limit was reached; nothing was dialled.', next: 'try again later; at the relay: sallyport relay status' },
+  NOT_HERE: { wire: 15, http: 503, socks: 1, exit: EXIT.unreachable, retryable: true, leg: 'relay', actor: 'nobody', text: 'The agent is not connected to this relay.', next: 'try again' },
+  SESSION_LOST: { wire: 16, http: 502, socks: 1, exit: EXIT.unreachable, retryable: false, leg: 'relay-agent', actor: 'nobody', text: 'The tunnel broke and did not come back in time.', next: 'open it again' },
+  SEAL: { wire: 17, http: 502, socks: 2, exit: EXIT.identity, retryable: false, leg: 'agent', actor: 'site administrator', text: 'The sealed stream could not be proved authentic.', next: 'compare the fingerprints of both ends' },
+  EXPIRED: { wire: 18, http: 403, socks: 2, exit: EXIT.identity, retryable: false, leg: 'relay', actor: 'relay operator', text: 'The certificate or grant has expired.', next: 'at the relay: sallyport relay status' },
+  OPEN_TIMEOUT: { wire: 19, http: 504, socks: 6, exit: EXIT.unreachable, retryable: false, leg: 'relay-agent', actor: 'nobody', text: 'The stream was not opened in time.', next: 'at the relay: sallyport relay status' },
+  GONE: { wire: 20, http: 410, socks: 1, exit: EXIT.unreachable, retryable: false, leg: 'local', actor: 'nobody', text: 'The peer no longer knows this stream.', next: 'open it again' },
+  ENHANCE_CALM: { wire: 21, http: 429, socks: 1, exit: EXIT.unreachable, retryable: true, leg: 'local', actor: 'connector developer', text: 'Too many requests of one kind.', next: 'slow down and try again' },
+  REPLACED: { wire: 22, http: 503, socks: 1, exit: EXIT.unreachable, retryable: true, leg: 'relay-agent', actor: 'nobody', text: 'A newer session of the same agent took over.', next: '' },
+  DRAINING: { wire: 23, http: 503, socks: 1, exit: EXIT.unreachable, retryable: true, leg: 'relay', actor: 'nobody', text: 'The peer is shutting down and takes no new streams.', next: 'try again' },
+  REVOKED: { wire: 24, http: 403, socks: 2, exit: EXIT.identity, retryable: false, leg: 'relay', actor: 'relay operator', text: 'The identity was revoked.', next: 'ask the relay operator for a new join string or credentials file' },
+  TARGET_TLS: { wire: 25, http: 502, socks: 1, exit: EXIT.target, retryable: false, leg: 'agent-target', actor: 'site administrator', text: "The target's TLS certificate does not hold.", next: 'on the site: sallyport agent list' },
+  AGENT_OFFLINE: { wire: 26, http: 503, socks: 3, exit: EXIT.unreachable, retryable: true, leg: 'relay-agent', actor: 'site administrator', text: 'No agent of this site is connected.', next: 'on the site: sallyport agent status' },
+  USAGE: { http: 400, socks: 1, exit: EXIT.usage, retryable: false, leg: 'local', actor: 'nobody', text: 'The command line is not right.', next: 'sallyport --help' },
+  JOIN_STRING: { http: 400, socks: 1, exit: EXIT.usage, retryable: false, leg: 'local', actor: 'site administrator', text: "The join string is not whole or not one of Sallyport's.", next: 'copy it again; at the relay: sallyport relay join-token SITE' },
+  JOIN_TOKEN: { http: 403, socks: 1, exit: EXIT.identity, retryable: false, leg: 'relay', actor: 'relay operator', text: 'The join token is unknown, spent or too old.', next: 'at the relay: sallyport relay join-token SITE' },
+  RELAY_UNREACHABLE: { http: 502, socks: 1, exit: EXIT.unreachable, retryable: true, leg: 'connector-relay', actor: 'nobody', text: 'The relay cannot be reached.', next: 'check the address, the firewall and the proxy on the way to the relay' },
+  RELAY_IDENTITY: { http: 502, socks: 1, exit: EXIT.identity, retryable: false, leg: 'connector-relay', actor: 'relay operator', text: 'What answered is not the relay that was pinned.', next: 'is there a TLS inspector on the way? compare the CA hash with the relay operator' },
+  IDENTITY: { http: 401, socks: 2, exit: EXIT.identity, retryable: false, leg: 'relay', actor: 'relay operator', text: 'The relay does not know this identity.', next: 'ask the relay operator for a new join string or credentials file' },
+  CREDENTIALS: { http: 400, socks: 1, exit: EXIT.usage, retryable: false, leg: 'local', actor: 'connector developer', text: 'The credentials file cannot be used.', next: 'at the relay: sallyport relay connector add NAME --resource SITE/RESOURCE' },
+  POLICY: { http: 400, socks: 1, exit: EXIT.usage, retryable: false, leg: 'local', actor: 'site administrator', text: 'The rules file is not right; the last good rules stay in force.', next: 'mend the line named here; sallyport agent list' },
+  CONFIG: { http: 400, socks: 1, exit: EXIT.usage, retryable: false, leg: 'local', actor: 'nobody', text: 'A setting is not right.', next: 'sallyport --help' },
+  NOT_RUNNING: { http: 503, socks: 1, exit: EXIT.local, retryable: true, leg: 'local', actor: 'nobody', text: 'Nothing is running on this data directory.', next: 'sallyport relay up --data DIR, or sallyport agent run --data DIR' },
+  NOT_FOUND: { http: 404, socks: 1, exit: EXIT.usage, retryable: false, leg: 'relay', actor: 'relay operator', text: 'There is nothing of that name.', next: 'sallyport relay list' },
+  CONFLICT: { http: 409, socks: 1, exit: EXIT.usage, retryable: false, leg: 'relay', actor: 'relay operator', text: 'The name is taken.', next: 'sallyport relay list' },
+  LISTEN: { http: 500, socks: 1, exit: EXIT.local, retryable: false, leg: 'local', actor: 'nobody', text: 'The address cannot be listened on.', next: 'choose another port: --listen 127.0.0.1:0' },
+  STORE: { http: 503, socks: 1, exit: EXIT.local, retryable: false, leg: 'local', actor: 'relay operator', text: 'The store cannot be read or written; nothing was changed.', next: 'check the disk and the data directory, or restore a backup' },
+  PERMISSIONS: { http: 500, socks: 1, exit: EXIT.local, retryable: false, leg: 'local', actor: 'nobody', text: 'A private file or directory is open to others.', next: 'chmod 0700 the directory and 0600 the file named here' },
+  HTTP_BAD_REQUEST: { http: 400, socks: 1, exit: EXIT.usage, retryable: false, leg: 'connector-relay', actor: 'connector developer', text: 'The HTTP request is not well formed.', next: 'see the detail of this problem' },
+  HTTP_HEADERS_TOO_LARGE: { http: 431, socks: 1, exit: EXIT.usage, retryable: false, leg: 'connector-relay', actor: 'connector developer', text: 'The headers of the HTTP request are too large or too many.', next: 'send fewer or smaller headers; are there old cookies?' },
+  HTTP_REQUEST_TIMEOUT: { http: 408, socks: 6, exit: EXIT.unreachable, retryable: false, leg: 'connector-relay', actor: 'connector developer', text: 'The HTTP request did not arrive in time.', next: 'send it again' },
+  HTTP_ANSWER_TIMEOUT: { http: 504, socks: 6, exit: EXIT.target, retryable: false, leg: 'agent-target', actor: 'site administrator', text: 'The target took too long to answer the HTTP request.', next: 'look at the log of the target' },
+  HTTP_MISDIRECTED: { http: 421, socks: 1, exit: EXIT.usage, retryable: false, leg: 'connector-relay', actor: 'connector developer', text: 'The request names another host than the connection.', next: 'use one host name for TLS and Host' },
+} as const satisfies Record<string, ErrorEntry>
