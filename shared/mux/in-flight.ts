@@ -117,6 +117,11 @@ export class InFlight {
     return this.#sent - this.#acknowledged
   }
 
+  /** When the oldest frame that is not acknowledged left, in ms; undefined where there is none. */
+  get waitingSince(): number | undefined {
+    return this.#markers[0]?.at
+  }
+
   /** Smallest round trip of the last 15 to 30 seconds, or since the last drain, in ms; Infinity before the first sample. */
   get minRttMs(): number {
     return this.#minRtt.value

@@ -13,6 +13,9 @@ const ACK_DELAY_MS = 20
 /** How long a PING may stay without any byte in answer, in ms. */
 export const PING_TIMEOUT_MS = 10_000
 
+/** While DATA is not acknowledged a PING goes out after this part of the interval: streams wait, so it matters sooner. */
+const BUSY_PART = 1 / 4
+
 /** The same after the clock jumped (sleep, a stopped process): the peer has probably given up already. */
 const PING_AFTER_JUMP_MS = 3_000
 
@@ -198,10 +201,17 @@ export class Link {
   /** Monotonic ms at which `tick` wants to be called; calling it earlier or later does no harm. */
   get deadline(): number {
     if (this.#isOverflowing) return this.#now
-    const liveness =
-      this.#pingAt === -1 ? this.#lastReceivedAt + this.#pingIntervalMs : this.#pingAt + this.#pingTimeoutMs
+    const liveness = this.#pingAt === -1 ? this.#pingDueAt : this.#pingAt + this.#pingTimeoutMs
     // An ACK that is overdue waits for the socket and not for the clock: the shell was woken for it.
     return this.#ackDueAt > this.#now ? Math.min(liveness, this.#ackDueAt) : liveness
+  }
+
+  /** When silence becomes a question: sooner where DATA is out, which an ACK should have answered within 20 ms. */
+  get #pingDueAt(): number {
+    const idle = this.#lastReceivedAt + this.#pingIntervalMs
+    const since = this.inFlight.waitingSince
+    if (since === undefined) return idle
+    return Math.min(idle, Math.max(since, this.#lastReceivedAt) + this.#pingIntervalMs * BUSY_PART)
   }
 
   /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead, ENHANCE_CALM where it reads no control frames */
@@ -210,7 +220,7 @@ export class Link {
     this.#checkOverflow()
     if (this.#isAckDue(now)) this.#handler.wake()
     if (this.#pingAt === -1) {
-      if (now - this.#lastReceivedAt >= this.#pingIntervalMs) this.#ping(now, PING_TIMEOUT_MS)
+      if (now >= this.#pingDueAt) this.#ping(now, PING_TIMEOUT_MS)
     } else if (now - this.#pingAt >= this.#pingTimeoutMs) {
       const silentMs = Math.round(now - this.#lastReceivedAt)
       throw new TunnelError('SESSION_LOST', `no byte from the peer for ${silentMs} ms`)

@@ -14,6 +14,12 @@ import type { CreditSource } from './stream.ts'
 const MAX_QUEUED_BYTES = 16_777_216
 const MAX_QUEUED_PIECES = 8_192
 
+/**
+ * What may wait for all routes of one session together: a peer that grants much on many streams and reads none costs no
+ * more. One piece of each stream may wait all the same, because the word of what was dropped goes out behind it.
+ */
+const MAX_SESSION_QUEUED_BYTES = 67_108_864
+
 /** Pieces of early data that wait for the relay's decision. Small neighbours are joined, so honest ones are fewer. */
 const MAX_EARLY_PIECES = 256
 const JOINED_BYTES = 1_024
@@ -176,14 +182,28 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
       this.#gapFrom = -1
     }
     const { length } = piece.bytes
-    if (this.#queue.length >= MAX_QUEUED_PIECES || this.#queuedBytes + length > MAX_QUEUED_BYTES) {
+    if (this.#isFull(length)) {
       this.#gapFrom = piece.offset
       return
     }
     const isPinning = this.#queue.length >= COPY_AFTER_PIECES && length * 8 < piece.bytes.buffer.byteLength
     this.#queue.push(isPinning ? { ...piece, bytes: piece.bytes.slice() } : piece)
     this.#session.ready(this)
-    this.#queuedBytes += length
+    this.#count(length)
+  }
+
+  #isFull(length: number): boolean {
+    if (this.#queue.length === 0) return false
+    return (
+      this.#queue.length >= MAX_QUEUED_PIECES ||
+      this.#queuedBytes + length > MAX_QUEUED_BYTES ||
+      this.#session.queuedBytes + length > MAX_SESSION_QUEUED_BYTES
+    )
+  }
+
+  #count(bytes: number): void {
+    this.#queuedBytes += bytes
+    this.#session.queuedBytes += bytes
   }
 
   /** All that was kept has left: the receiver, which has it before it reads this, asks for what was dropped behind it. */
@@ -198,7 +218,7 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
 
   #clearQueue(): void {
     this.#queue = new Ring()
-    this.#queuedBytes = 0
+    this.#count(-this.#queuedBytes)
   }
 
   /** Books a grant of the other side: DATA may come in here up to `offset`. */
@@ -313,11 +333,11 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
     if (piece === undefined) return undefined
     const { offset, bytes, flags } = piece
     if (bytes.length > max) {
-      this.#queuedBytes -= max
+      this.#count(-max)
       this.#queue.replaceFirst({ offset: offset + max, bytes: bytes.subarray(max), flags })
       return { id: this.id, offset, bytes: bytes.subarray(0, max), flags: flags & ~FLAG.FIN }
     }
-    this.#queuedBytes -= bytes.length
+    this.#count(-bytes.length)
     this.#queue.shift()
     if (this.#gapFrom !== -1 && this.#queue.length === 0) this.#tellGap()
     return { id: this.id, offset, bytes, flags }

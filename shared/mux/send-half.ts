@@ -1,5 +1,6 @@
 import { TunnelError } from '../errors.ts'
 import { MAX_OFFSET } from './frame.ts'
+import { MAX_WINDOW } from './window.ts'
 
 /** Most bytes a stream queues unsent, whatever its credit: beyond it the shell stops reading its source. */
 export const MAX_UNSENT_BYTES = 262_144
@@ -47,7 +48,9 @@ export class SendHalf {
 
   /** Bytes that may still be written before the stream should stop reading its source; may be negative. */
   get room(): number {
-    return Math.min(this.#limit - this.#end, MAX_UNSENT_BYTES - (this.#end - this.#next))
+    // However much a reader grants that never says it has consumed anything, no more is kept for it than a window.
+    const limit = Math.min(this.#limit, this.#consumed + MAX_WINDOW)
+    return Math.min(limit - this.#end, MAX_UNSENT_BYTES - (this.#end - this.#next))
   }
 
   /** Bytes kept until the receiver has consumed them, sent or not. */

@@ -95,6 +95,8 @@ export interface SessionOptions {
  */
 export class Session implements StreamCarrier {
   readonly link: Link
+  /** Bytes that wait here in the queues of the relay's routes; the routes count them. */
+  queuedBytes = 0
   readonly #handler: SessionHandler
   readonly #budget: WindowBudget
   readonly #isRelay: boolean
