@@ -8,8 +8,9 @@ import type { ConnectorCredentials } from '../../shared/identity/credentials.ts'
 import { encodeControl } from '../../shared/mux/encode.ts'
 import { INITIAL_CREDIT, MAX_DATA_BYTES } from '../../shared/mux/frame.ts'
 import { SESSION_LIMITS } from '../../shared/mux/session.ts'
+import { MAX_WINDOW } from '../../shared/mux/window.ts'
 import { fastEffects } from '../support/clocks.ts'
-import { within } from '../support/deadline.ts'
+import { eventually, within } from '../support/deadline.ts'
 import {
   connectHostile,
   dataFrame,
@@ -18,10 +19,11 @@ import {
   openFrame,
 } from '../support/hostile-peer.ts'
 import { type RelayKit, startKit, type TestAgent } from '../support/relay-kit.ts'
-import { echoTarget, type TcpTarget } from '../support/tcp-kit.ts'
+import { echoTarget, listenTarget, type TcpTarget } from '../support/tcp-kit.ts'
 
 const PROTOCOL_ERROR = 1002
 const ECHO = 'berlin/echo'
+const BLOCK = Buffer.alloc(65_536)
 
 function ping(): Uint8Array {
   return encodeControl({ type: 'PING', id: 0, opaque: new Uint8Array(8) })
@@ -154,6 +156,36 @@ describe('a connector with good credentials and bad manners', () => {
     peer.send(openFrame(3, ECHO))
     await peer.until('OPEN_OK', 3)
     peer.socket.terminate()
+  })
+
+  it('a grant without end and no word of consuming costs the agent no more than a window', async () => {
+    const endless = await listenTarget((socket) => {
+      const more = () => {
+        while (!socket.destroyed && socket.write(BLOCK));
+      }
+      socket.on('drain', more)
+      more()
+    })
+    await kit.startAgent({ site: 'rome', rules: { endless: endless.port } })
+    const peer = await connectHostile(await kit.credentials('greedy', 'rome/endless'))
+    peer.send(openFrame(1, 'rome/endless', 2 ** 50))
+    await peer.until('OPEN_OK', 1)
+    const rome = kit.relay.sessions
+      .list()
+      .find(({ principal }) => principal.kind === 'agent' && principal.site === 'rome')
+    const arrived = () => rome?.session.link.receivedData ?? 0
+    await eventually(() => arrived() >= MAX_WINDOW, 'a window has come')
+    let before = -1
+    let looks = 0
+    await eventually(() => {
+      looks = arrived() === before ? looks + 1 : 0
+      before = arrived()
+      return looks >= 20
+    }, 'nothing comes any more')
+    assert.ok(arrived() < MAX_WINDOW + 2 ** 20, `${arrived()} bytes`)
+    peer.socket.terminate()
+    await endless.close()
+    await othersAreWell()
   })
 
   it('a flood of OPENs is answered or cut off, and others are served meanwhile', async () => {

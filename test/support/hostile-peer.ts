@@ -98,12 +98,12 @@ export function helloFrame(): Uint8Array {
   return encodeControl({ type: 'HELLO', id: 0, meta: encodeHello({ instance: randomBytes(16) }) })
 }
 
-export function openFrame(id: number, resource: string): Uint8Array {
+export function openFrame(id: number, resource: string, maxOffset = 4 * INITIAL_CREDIT): Uint8Array {
   return encodeControl({
     type: 'OPEN',
     id,
     flags: 0,
-    maxOffset: 4 * INITIAL_CREDIT,
+    maxOffset,
     priority: 0,
     hops: 0,
     meta: encodeOpenMeta({ resource, protocol: 'tcp' }),
