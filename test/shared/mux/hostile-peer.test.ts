@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type ErrorCode, TunnelError } from '../../../shared/errors.ts'
 import type { ControlFrame } from '../../../shared/mux/frame.ts'
-import { createPair, type SessionEnd } from '../../support/session-pair.ts'
+import type { SessionEnd } from '../../support/session-end.ts'
+import { createPair } from '../../support/session-pair.ts'
 import { encodeAny } from './frame-collector.ts'
 import type { DataFrame } from './frame-vectors.ts'
 
@@ -229,8 +230,8 @@ describe('what a peer cannot do', () => {
 
   test('open streams on a session that ended while their bytes were read', () => {
     const pair = createPair({ opening: (end, frame) => end.fail(refuse(end, frame)) })
-    inject(pair.peer, openFrame(1), openFrame(3), data(1, 0, 5))
-    pair.run(10)
+    const bytes = [openFrame(1), openFrame(3), data(3, 0, 5)].flatMap((frame) => [...encodeAny(frame)])
+    pair.relay.session.receive(Uint8Array.from(bytes), pair.effects.now())
     assert.equal(pair.relay.accepted.length, 1)
     pair.assertClean()
   })

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { SESSION_LIMITS } from '../../../shared/mux/session.ts'
-import { createPair, type SessionEnd } from '../../support/session-pair.ts'
+import type { SessionEnd } from '../../support/session-end.ts'
+import { createPair } from '../../support/session-pair.ts'
 
 const unanswered = {
   opening: (end: SessionEnd, frame: Parameters<SessionEnd['admit']>[0]) => {

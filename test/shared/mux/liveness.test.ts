@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { createPair, type SessionEnd } from '../../support/session-pair.ts'
+import type { SessionEnd } from '../../support/session-end.ts'
+import { createPair } from '../../support/session-pair.ts'
 
 const OK_META = Uint8Array.of(0xa0)
 const PING_INTERVAL_MS = 20_000
@@ -197,5 +198,20 @@ describe('acknowledging', () => {
     pair.peer.out.send(Uint8Array.of(0, 8, 0, 9, 0, 0, 0, opener.live.id, 0, 0, 0, 0, 0, 0, 0, 0, 0))
     pair.run(6)
     assert.equal(pair.relay.out.written - before, 20)
+  })
+
+  test('an ACK that cannot leave, because the socket takes nothing, does not keep the timer busy', () => {
+    const pair = createPair({ delayMs: 5 })
+    const opener = pair.peer.open()
+    pair.run(50)
+    pair.relay.out.pause()
+    pair.relay.peer().write(200_000)
+    pair.run(10)
+    opener.write(100)
+    pair.run(100)
+    assert.ok(pair.relay.session.deadline > pair.effects.now() + 1_000)
+    pair.relay.out.resume()
+    pair.run(100)
+    assert.equal(pair.peer.session.link.inFlight.bytes, 0)
   })
 })

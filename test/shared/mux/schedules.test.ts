@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { FakeEffects } from '../../support/fake-effects.ts'
-import { createPair, createRelayed, type SessionEnd } from '../../support/session-pair.ts'
+import type { SessionEnd } from '../../support/session-end.ts'
+import { createPair, createRelayed } from '../../support/session-pair.ts'
 import type { StreamProbe } from '../../support/stream-probe.ts'
 
 type StreamAction =

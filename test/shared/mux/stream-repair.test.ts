@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { TunnelError } from '../../../shared/errors.ts'
 import { seededRandom } from '../../support/fake-effects.ts'
 import { LossyEnd } from '../../support/lossy-carrier.ts'
 import { type Ledger, StreamProbe } from '../../support/stream-probe.ts'
+
+const OK_META = Uint8Array.of(0xa0)
 
 /** Two ends of one stream, the probes that own them, and chance. */
 function createLossyPair(seed: number) {
@@ -48,6 +51,26 @@ function losePath(pair: LossyPair, now: number): void {
   }
 }
 
+/** All that is under way is gone, control frames too; both ends meet again under another id. */
+function moveToNewPath(pair: LossyPair, id: number): void {
+  const { opener, acceptor } = pair
+  for (const { end } of [opener, acceptor]) {
+    end.pieces.length = 0
+    end.frames.length = 0
+    // Either end may notice alone: the acceptor also learns it from the new path.
+    if (end === opener.end || pair.random() < 0.5) end.stream.lose(new TunnelError('SESSION_LOST'))
+  }
+  for (const { end } of [opener, acceptor]) end.isRemoved = false
+  opener.end.stream.reattach(id, opener.end)
+  acceptor.end.stream.adopt(id, acceptor.end, opener.end.stream.grantedOffset, OK_META)
+  acceptor.end.isRemoved = false
+  // The RESET for the path before goes there, not here.
+  acceptor.end.frames.splice(
+    0,
+    acceptor.end.frames.findIndex(({ type }) => type === 'OPEN_OK'),
+  )
+}
+
 function step(pair: LossyPair, now: number): void {
   const isForward = pair.random() < 0.5
   const [active, passive] = isForward ? [pair.opener, pair.acceptor] : [pair.acceptor, pair.opener]
@@ -58,6 +81,8 @@ function step(pair: LossyPair, now: number): void {
     active.probe.write(pair.below(5_000), 1 + pair.below(2_000))
   else if (chance < 0.95 && active.probe.closedWith === undefined) active.probe.consume(pair.below(20_000))
   else if (chance < 0.96) losePath(pair, now)
+  // One end only: a stream that both ended is over as soon as one has heard so, and finds no new path.
+  else if (chance < 0.963) pair.opener.probe.live.end()
 }
 
 /** Lets all arrive that is under way and repairs what was lost, until both ends are over. */
@@ -86,7 +111,7 @@ describe('a stream on a carrier that repeats, reorders and loses', () => {
         const { opener, acceptor } = pair
         acceptor.probe.isEager = seed % 2 === 0
         opener.probe.isEager = seed % 3 === 0
-        acceptor.end.stream.accept(Uint8Array.of(0xa0), 0)
+        acceptor.end.stream.accept(OK_META, 0)
         opener.probe.write(pair.below(30_000), 1_000)
         acceptor.probe.write(pair.below(30_000), 3_000)
         let now = 0
@@ -102,6 +127,39 @@ describe('a stream on a carrier that repeats, reorders and loses', () => {
           assert.equal(side.probe.closedWith, null)
           assert.equal(side.probe.received, far.probe.written)
           assert.equal(side.probe.ends, 1)
+          assert.equal(side.end.budget.used, 0)
+        }
+        assert.equal(pair.ledger.unreleased, 0)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('goes on where it stood when its path is lost with everything on it, and comes back on another', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 0xffff_ffff }), fc.nat(800), (seed, steps) => {
+        const pair = createLossyPair(seed)
+        const { opener, acceptor } = pair
+        for (const side of [opener, acceptor]) side.end.stream.onPathLost = () => {}
+        acceptor.probe.isEager = seed % 2 === 0
+        acceptor.end.stream.accept(OK_META, 0)
+        opener.probe.write(pair.below(30_000), 1_000)
+        acceptor.probe.write(pair.below(30_000), 3_000)
+        let id = 1
+        for (let now = 0; now < steps; now++) {
+          if (pair.random() < 0.02) {
+            id += 2
+            moveToNewPath(pair, id)
+          }
+          step(pair, now)
+        }
+        settle(pair, steps)
+        for (const [side, far] of [
+          [opener, acceptor],
+          [acceptor, opener],
+        ] as const) {
+          assert.equal(side.probe.closedWith, null)
+          assert.equal(side.probe.received, far.probe.written)
           assert.equal(side.end.budget.used, 0)
         }
         assert.equal(pair.ledger.unreleased, 0)
