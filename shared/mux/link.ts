@@ -1,7 +1,7 @@
 import { TunnelError } from '../errors.ts'
-import { FrameReader } from './decode.ts'
 import { DATA_HEAD_BYTES, encodeControl } from './encode.ts'
 import { type ControlFrame, FLAG, FRAME, MAX_DATA_BYTES } from './frame.ts'
+import { FrameReader } from './frame-reader.ts'
 import { InFlight } from './in-flight.ts'
 import { type DataSource, type Piece, Scheduler } from './scheduler.ts'
 import { TokenBucket } from './token-bucket.ts'

@@ -1,6 +1,6 @@
 import { TunnelError } from '../../shared/errors.ts'
-import { FrameReader } from '../../shared/mux/decode.ts'
 import { INITIAL_CREDIT, type StreamFrame } from '../../shared/mux/frame.ts'
+import { FrameReader } from '../../shared/mux/frame-reader.ts'
 import type { DataSource, Piece } from '../../shared/mux/scheduler.ts'
 import { type CreditSource, Stream, type StreamCarrier, type StreamHandler } from '../../shared/mux/stream.ts'
 import { createWindowBudget, INITIAL_WINDOW } from '../../shared/mux/window.ts'

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { isTunnelError } from '../../../shared/errors.ts'
-import { FrameReader } from '../../../shared/mux/decode.ts'
 import { encodeControl } from '../../../shared/mux/encode.ts'
 import {
   FLAG,
@@ -12,6 +11,7 @@ import {
   MAX_OFFSET,
   MAX_PAYLOAD_BYTES,
 } from '../../../shared/mux/frame.ts'
+import { FrameReader } from '../../../shared/mux/frame-reader.ts'
 import { anyFrame } from './frame-arbitraries.ts'
 import { createCollector, encodeAny } from './frame-collector.ts'
 import { type AnyFrame, fromHex, loadFrameVectors, toHex } from './frame-vectors.ts'

@@ -1,6 +1,6 @@
-import { FrameReader } from '../../../shared/mux/decode.ts'
 import { DATA_HEAD_BYTES, encodeControl, writeDataHead } from '../../../shared/mux/encode.ts'
 import { FLAG } from '../../../shared/mux/frame.ts'
+import { FrameReader } from '../../../shared/mux/frame-reader.ts'
 import type { AnyFrame, DataFrame } from './frame-vectors.ts'
 
 /** One call of the reader's listener for DATA, its bytes copied. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { FrameReader } from '../../../shared/mux/decode.ts'
+import { FrameReader } from '../../../shared/mux/frame-reader.ts'
 
 import { Route, type RouteLeg } from '../../../shared/mux/route.ts'
 import { MAX_UNSENT_BYTES, SendHalf } from '../../../shared/mux/send-half.ts'
