@@ -9,7 +9,7 @@ import type { Logger } from '../shared/log.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
 import type { Rules } from '../shared/policy/rule.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
-import { keepConnected } from '../shared/tunnel/reconnect.ts'
+import { endsStreams, keepConnected } from '../shared/tunnel/reconnect.ts'
 import { PRODUCT_VERSION } from '../shared/version.ts'
 import { createResolver, type Resolver } from './dial/resolve.ts'
 import { fingerprintOf } from './enrollment.ts'
@@ -256,6 +256,7 @@ class RunningAgent {
     this.#lastError = error
     const { code, detail } = error
     this.#options.log.warn({ code, detail, retryMs: Math.round(retryMs) }, 'not connected')
+    if (endsStreams(error)) this.#streams.close(error)
   }
 
   #onRenewed(identity: AgentIdentity): void {
@@ -274,7 +275,7 @@ class RunningAgent {
     for (const tunnel of tunnels) tunnel.drain(STOP_DRAIN_MS + STOP_FLUSH_MS)
     await Promise.all(tunnels.map((tunnel) => tunnel.closed))
     cancel()
-    this.#streams.close()
+    this.#streams.close(new TunnelError('DRAINING'))
   }
 }
 

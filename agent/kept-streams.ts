@@ -1,16 +1,18 @@
 import type { Effects } from '../shared/effects.ts'
-import { TunnelError } from '../shared/errors.ts'
+import { type ErrorCode, errorEntry, TunnelError } from '../shared/errors.ts'
 import type { OpenMeta } from '../shared/handshake/open.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Stream } from '../shared/mux/stream.ts'
 import { GRACE_MS } from '../shared/tunnel/resumption.ts'
 
-/** Secrets of streams that ended well are remembered: the last word may have been lost with the path. */
+/** Secrets of streams that are over are remembered: the last word may have been lost with the path. */
 const MAX_ENDED = 4_096
 
-/** A stream that may come back on another path. */
+/** A stream that has a secret. */
 interface Kept {
   readonly stream: Stream
+  /** False: the rules of the site let it end with its path. */
+  readonly mayResume: boolean
   readonly resource: string
   readonly opener: string
   /** The last number with which its opener asked for a path; each is taken once. */
@@ -24,7 +26,8 @@ export class KeptStreams {
   readonly #log: Logger
   /** By secret, in hexadecimal. */
   readonly #kept = new Map<string, Kept>()
-  readonly #ended = new Set<string>()
+  /** What a search for a path is told of a stream that reached its target and is over, by secret; the oldest first. */
+  readonly #ended = new Map<string, ErrorCode>()
 
   constructor(effects: Effects, log: Logger) {
     this.#effects = effects
@@ -38,14 +41,33 @@ export class KeptStreams {
     return count
   }
 
-  /** Keeps the stream when it loses its path. @throws {TunnelError} PROTOCOL where its secret is in use */
-  keep(stream: Stream, meta: OpenMeta): void {
+  /**
+   * An OPEN that asks for a new stream: one that comes late, after the search for a path that followed it, must not dial
+   * again.
+   * @throws {TunnelError} PROTOCOL where its secret is or was in use
+   */
+  checkNew(meta: OpenMeta): undefined {
+    const key = keyOf(meta)
+    if (key !== undefined && (this.#kept.has(key) || this.#ended.has(key))) {
+      throw new TunnelError('PROTOCOL', 'a secret that is in use')
+    }
+  }
+
+  /** Knows the stream from now on, and keeps it when it loses its path where it may resume. */
+  keep(stream: Stream, meta: OpenMeta, mayResume: boolean): void {
     const key = keyOf(meta)
     if (key === undefined) return
-    if (this.#kept.has(key)) throw new TunnelError('PROTOCOL', 'a secret that is in use')
     const { resource, opener = '', trace } = meta
-    const kept: Kept = { stream, resource, opener, attempt: meta.attempt ?? 0, cancelGrace: undefined }
+    const kept: Kept = {
+      stream,
+      mayResume,
+      resource,
+      opener,
+      attempt: meta.attempt ?? 0,
+      cancelGrace: undefined,
+    }
     this.#kept.set(key, kept)
+    if (!mayResume) return
     stream.onPathLost = ({ detail }) => {
       this.#log.info({ resource, trace, detail }, 'stream lost its path')
       kept.cancelGrace?.()
@@ -58,14 +80,15 @@ export class KeptStreams {
   /**
    * The stream that an OPEN with REATTACH is for; undefined where it should be opened anew. `isAllowed` asks the rules once
    * more.
-   * @throws {TunnelError} GONE; DENIED_BY_SITE for a second claimant or where the rules have changed; OK where the stream
-   * had ended well
+   * @throws {TunnelError} DENIED_BY_SITE for a second claimant or where the rules have changed; GONE; how the stream ended
+   * where it is over, OK included
    */
   claim(meta: OpenMeta, isAllowed: (stream: Stream) => boolean): Stream | undefined {
     const key = keyOf(meta) ?? ''
     const kept = this.#kept.get(key)
     if (kept === undefined) {
-      if (this.#ended.has(key)) throw new TunnelError('OK')
+      const code = this.#ended.get(key)
+      if (code !== undefined) throw new TunnelError(code)
       if (meta.fresh === true) return undefined
       throw new TunnelError('GONE')
     }
@@ -75,29 +98,44 @@ export class KeptStreams {
       this.#log.warn({ resource, trace, opener: meta.opener, isOwner, attempt }, 'claim on a stream refused')
       throw new TunnelError('DENIED_BY_SITE')
     }
+    if (!kept.mayResume) throw new TunnelError('GONE')
     kept.attempt = attempt
     kept.cancelGrace?.()
     this.#log.info({ resource, trace, attempt }, 'stream resumed')
     return kept.stream
   }
 
-  /** The stream is over. */
-  forget(meta: OpenMeta, hasEndedWell: boolean): void {
+  /** The stream of `meta` is over. `isReached`: bytes may have come to its target, so it must not be opened again. */
+  ended(stream: Stream, meta: OpenMeta, { error, isReached }: StreamEnd): void {
     const key = keyOf(meta)
-    if (key === undefined) return
-    this.#kept.get(key)?.cancelGrace?.()
-    if (!this.#kept.delete(key) || !hasEndedWell) return
-    this.#ended.add(key)
-    const [oldest] = this.#ended.size > MAX_ENDED ? this.#ended : []
+    const kept = key === undefined ? undefined : this.#kept.get(key)
+    if (key === undefined || kept?.stream !== stream) return
+    kept.cancelGrace?.()
+    this.#kept.delete(key)
+    if (!isReached) return
+    this.#ended.set(key, answerAfter(error))
+    const [oldest] = this.#ended.size > MAX_ENDED ? this.#ended.keys() : []
     if (oldest !== undefined) this.#ended.delete(oldest)
   }
 
-  /** The agent ends, and with it every stream that waits. */
-  close(): void {
+  /** No path comes back: ends every stream that waits for one. */
+  close(error: TunnelError): void {
     for (const { stream } of [...this.#kept.values()]) {
-      if (stream.isDetached) stream.giveUp(new TunnelError('DRAINING'))
+      if (stream.isDetached) stream.giveUp(error)
     }
   }
+}
+
+/** How a stream ended: null where both directions ended cleanly. */
+export interface StreamEnd {
+  readonly error: TunnelError | null
+  readonly isReached: boolean
+}
+
+/** What is said of a stream that ended so: never a code that invites to open it again. */
+function answerAfter(error: TunnelError | null): ErrorCode {
+  if (error === null) return 'OK'
+  return errorEntry(error.code).retryable ? 'GONE' : error.code
 }
 
 function keyOf(meta: OpenMeta): string | undefined {

@@ -72,7 +72,8 @@ export class AgentStreams {
    */
   opening(frame: OpenFrame, session: Session): void {
     const meta = decodeOpenMeta(frame.meta)
-    if (isReattach(frame) && this.#adopt(frame, session, meta)) return
+    if (!isReattach(frame)) this.#kept.checkNew(meta)
+    else if (this.#adopt(frame, session, meta)) return
     const rule = this.#ruleFor(meta)
     if (rule.protocol === 'http') this.#openHttp(frame, session, { rule, meta })
     else this.#openTcp(frame, session, { rule, meta })
@@ -83,9 +84,9 @@ export class AgentStreams {
     return this.#kept.waitingCount
   }
 
-  /** The agent ends: so does every stream without a path. */
-  close(): void {
-    this.#kept.close()
+  /** No path comes back: ends every stream without one. */
+  close(error: TunnelError): void {
+    this.#kept.close(error)
   }
 
   #adopt(frame: OpenFrame, session: Session, meta: OpenMeta): boolean {
@@ -155,7 +156,7 @@ export class AgentStreams {
         // Once the target was reached there is nothing left to give up.
         if (dialMs === -1) gone.abort(GIVEN_UP)
         this.#live.delete(stream)
-        this.#kept.forget(meta, error === null)
+        this.#kept.ended(stream, meta, { error, isReached: dialMs !== -1 })
         log.info(
           { ...meta, secret: undefined, code: error?.code ?? 'OK', dialMs, ...bytesOf(stream) },
           'stream closed',
@@ -164,7 +165,7 @@ export class AgentStreams {
     })
     const stream = session.admit(frame, splice)
     splice.stream = stream
-    if (rule.resume) this.#kept.keep(stream, meta)
+    this.#kept.keep(stream, meta, rule.resume)
     const target: LiveTarget = {
       resource: rule.resource,
       protocol: 'tcp',
@@ -217,9 +218,21 @@ export class AgentStreams {
 
   #openHttp(frame: OpenFrame, session: Session, { rule, meta }: { rule: Rule; meta: OpenMeta }): void {
     const duplex = new TunnelDuplex()
-    const stream = session.admit(frame, duplex.handler)
+    const stream: Stream = session.admit(frame, {
+      ...duplex.handler,
+      // The Duplex may be destroyed long before its last bytes were consumed: until then the stream counts and is kept.
+      closed: (error) => {
+        duplex.handler.closed(error)
+        this.#live.delete(stream)
+        this.#kept.ended(stream, meta, { error, isReached: true })
+        this.#options.log.info(
+          { ...meta, secret: undefined, code: error?.code ?? 'OK', ...bytesOf(stream) },
+          'stream closed',
+        )
+      },
+    })
     duplex.stream = stream
-    if (rule.resume) this.#kept.keep(stream, meta)
+    this.#kept.keep(stream, meta, rule.resume)
     const target: LiveTarget = {
       resource: rule.resource,
       protocol: 'http',
@@ -227,11 +240,6 @@ export class AgentStreams {
       port: rule.port,
     }
     this.#live.set(stream, { target, rule })
-    duplex.once('close', () => {
-      this.#live.delete(stream)
-      this.#kept.forget(meta, duplex.errored === null)
-      this.#options.log.info({ ...meta, secret: undefined, ...bytesOf(stream) }, 'stream closed')
-    })
     // The target is dialled for each request; the stream itself is open as soon as the rule allows it.
     stream.accept(this.#answer(0, rule), this.#options.effects.now())
     this.#httpTarget(rule).accept(duplex, { fromIngress: meta.opener === RELAY_OPENER })

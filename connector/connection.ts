@@ -8,7 +8,7 @@ import type { Stream, StreamHandler } from '../shared/mux/stream.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
-import { keepConnected } from '../shared/tunnel/reconnect.ts'
+import { endsStreams, keepConnected } from '../shared/tunnel/reconnect.ts'
 import { Resumption } from '../shared/tunnel/resumption.ts'
 
 /** Windows of all streams beyond 256 KiB each, in bytes. */
@@ -155,6 +155,7 @@ export class Connector {
   #onDown(error: TunnelError, retryMs: number): void {
     this.#lastError = error
     this.#ready.reject(error)
+    if (endsStreams(error)) this.#resumption.close(error)
     this.#options.onDown?.(error, retryMs)
   }
 }

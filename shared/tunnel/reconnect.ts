@@ -22,6 +22,14 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'REPLACED',
 ])
 
+/** Refusals after which no path comes back for the streams that wait for one. What is no relay of ours may go again. */
+const FINAL: ReadonlySet<ErrorCode> = new Set(['REVOKED', 'IDENTITY', 'EXPIRED', 'REPLACED'])
+
+/** True where streams that wait for a path must be ended: its relay takes this identity no more. */
+export function endsStreams(error: TunnelError): boolean {
+  return FINAL.has(error.code)
+}
+
 export interface KeepConnectedOptions {
   readonly effects: Effects
   readonly signal: AbortSignal

@@ -174,6 +174,7 @@ describe('a revoked identity', () => {
     await eventually(() => !agent.agent.status().connected, 'the end of the session', REVOKED_MS)
     await agent.log.until('not connected', { code: 'REVOKED' })
     assert.equal(agent.agent.status().lastError?.code, 'REVOKED')
+    assert.equal(agent.agent.status().streams, 0)
   })
 
   it('of a connector loses session and streams at once, and is refused from then on', async () => {
@@ -192,7 +193,7 @@ describe('a revoked identity', () => {
     await within(Promise.all([once(doomed, 'connect'), once(kept, 'connect')]), 'two streams')
     const ended = within(once(doomed, 'error'), 'the end of the stream', REVOKED_MS)
     await kit.command('revoke', { kind: 'connector', name: 'gone' })
-    await ended
+    assert.equal(((await ended)[0] as TunnelError).code, 'REVOKED')
     await within(refused.promise, 'the refusal')
     await eventually(() => agent.agent.status().streams === 1, "the target of the other's stream alone")
     assert.equal(kept.destroyed, false)

@@ -23,6 +23,12 @@ async function open(connector: Connector, resource: string): Promise<TunnelDuple
   return duplex.on('error', () => undefined)
 }
 
+async function echoes(connector: Connector, words: string): Promise<void> {
+  const duplex = await open(connector, 'berlin/echo')
+  duplex.end(words)
+  assert.equal(String(Buffer.concat(await duplex.toArray())), words)
+}
+
 async function codeOf(connector: Connector, resource: string): Promise<string> {
   const duplex = connector.connect(resource)
   const [error] = await within(once(duplex, 'error'), `the failure of ${resource}`)
@@ -43,7 +49,7 @@ describe('tunnels come back', () => {
     await target.close()
   })
 
-  it('after a relay that was stopped and started again; streams end by a reset, never by silence', async () => {
+  it("after a relay that was stopped and started again: a connector's stream goes on, a listener's is reset", async () => {
     const agent = await kit.startAgent({ rules: { echo: target.port } })
     const connector = await kit.connect(await kit.credentials('dev', 'berlin/echo'))
     const port = await kit.publish('berlin/echo')
@@ -51,33 +57,36 @@ describe('tunnels come back', () => {
     client.socket.write('x')
     await client.has(1)
     const duplex = await open(connector, 'berlin/echo')
-    const ended = once(duplex, 'error')
     await kit.stopRelay()
     assert.equal((await client.closed).end, 'RST')
-    const [error] = await within(ended, 'the end of the stream')
-    assert.match((error as TunnelError).code, /^(DRAINING|SESSION_LOST)$/)
     await eventually(() => !agent.agent.status().connected, 'the agent knows')
+    duplex.write('written while there was no relay')
 
     const began = performance.now()
     await kit.startAgain()
     await within(agent.connected(), 'the agent is back', BACK_MS)
-    const works = async () => {
-      const fresh = connector.connect('berlin/echo')
-      const outcome = await Promise.race([
-        once(fresh, 'connect').then(() => true),
-        new Promise<boolean>((resolve) =>
-          fresh.once('close', () => resolve(false)).on('error', () => undefined),
-        ),
-      ])
-      fresh.destroy()
-      return outcome
-    }
-    await eventually(works, 'a stream of the same connector', BACK_MS)
+    const [echo] = await within(once(duplex, 'data'), 'the stream goes on', BACK_MS)
+    assert.equal(String(echo), 'written while there was no relay')
+    duplex.destroy()
     // The publication is open again on the same port.
     const again = await dial(port)
     again.socket.end('back')
     assert.equal(String((await again.closed).bytes), 'back')
+    await echoes(connector, 'new')
     assert.ok(performance.now() - began < BACK_MS)
+  })
+
+  it('a stream whose relay does not come back ends by an error when its grace is over, not by an end', async () => {
+    await using own = await startKit({ effects: fastEffects(FACTOR) })
+    const agent = await own.startAgent({ rules: { echo: target.port } })
+    const connector = await own.connect(await own.credentials('dev', 'berlin/echo'))
+    const duplex = await open(connector, 'berlin/echo')
+    const ended = once(duplex, 'error')
+    await own.stopRelay()
+    const [error] = await within(ended, 'the end of the stream')
+    assert.equal((error as TunnelError).code, 'SESSION_LOST')
+    assert.equal(duplex.readableEnded, false)
+    await eventually(() => agent.agent.status().streams === 0, 'the end of its other end')
   })
 
   it('where a newer session of the same process comes in, the older one makes room', async () => {
@@ -184,12 +193,11 @@ describe('a peer that went silent', () => {
       const [, silentMs] = /^no byte from the peer for (\d+) ms$/.exec(String(detail)) ?? []
       assert.ok(Number(silentMs) < 45_000, `${detail}`)
     }
-    assert.equal((await client.closed).end, 'RST')
     proxy.restore()
     await agent.connected()
     assert.notEqual(agent.agent.status().session, session)
-    const fresh = await dial(port)
-    fresh.socket.end('back')
-    assert.equal(String((await fresh.closed).bytes), 'back')
+    // The stream waited for it.
+    client.socket.end('back')
+    assert.equal(String((await client.closed).bytes), 'xback')
   })
 })
