@@ -25,6 +25,11 @@ export const LIMITS: Readonly<Record<string, readonly [file: string, before: str
   'early pieces that a receiver keeps': ['shared/mux/receive-half.ts', 'MAX_EARLY_PIECES = '],
   'early pieces that a relay keeps before it decides': ['shared/mux/route.ts', 'MAX_EARLY_PIECES = '],
   'bytes that wait at a relay for one side of a stream': ['shared/mux/route.ts', 'MAX_QUEUED_BYTES = '],
+  'bytes that wait at a relay for all streams of a session, beside one piece of each': [
+    'shared/mux/route.ts',
+    'MAX_SESSION_QUEUED_BYTES = ',
+  ],
+  'bytes that a sender keeps beyond consumed': ['shared/mux/window.ts', 'MAX_WINDOW = '],
   'pieces that wait at a relay for one side of a stream': ['shared/mux/route.ts', 'MAX_QUEUED_PIECES = '],
   'ms of silence before a PING': ['shared/tunnel/liveness.ts', 'PING_INTERVAL_MS = '],
   'ms of silence after a PING': ['shared/mux/link.ts', 'PING_TIMEOUT_MS = '],
