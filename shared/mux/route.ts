@@ -278,6 +278,10 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
       this.#route.over(frame.code)
       return
     }
+    if (frame.type === 'PATH_LOST' && frame.fin) {
+      this.#route.lost(this, new TunnelError('SESSION_LOST'), false)
+      return
+    }
     if (peer === undefined) return
     if (frame.type === 'OPEN_OK') {
       this.#route.accepted(this)

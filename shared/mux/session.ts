@@ -36,10 +36,6 @@ interface Opening {
   deadline: number
 }
 
-function isWaiting({ stream, id }: Opening): boolean {
-  return stream.id === id && stream.isUnanswered
-}
-
 export type OpenFrame = Extract<ControlFrame, { type: 'OPEN' }>
 export type GoAwayFrame = Extract<ControlFrame, { type: 'GOAWAY' }>
 
@@ -70,12 +66,6 @@ export interface SessionHandler {
   goAway(frame: GoAwayFrame): void
   /** There is something to transmit. May be called many times a turn. */
   wake(): void
-}
-
-/** A stream of ours that has no answer yet, and until when it waits. */
-interface Opening {
-  readonly stream: Stream
-  deadline: number
 }
 
 export interface SessionOptions {
@@ -241,7 +231,7 @@ export class Session implements StreamCarrier {
 
   #takeOpeningId(): number {
     if (this.#openings.length >= SESSION_LIMITS.unansweredOpens) {
-      this.#openings = this.#openings.filter((opening) => isWaiting(opening))
+      this.#openings = this.#openings.filter((opening) => this.#isWaiting(opening))
     }
     if (this.#openings.length >= SESSION_LIMITS.unansweredOpens) {
       throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.unansweredOpens} streams wait for an answer`)
@@ -439,13 +429,11 @@ export class Session implements StreamCarrier {
     }
   }
 
-  #refuse(id: number, error: TunnelError): void {
+  #refuse(id: number, { code, detail }: TunnelError): void {
     // Whoever refused may have put something there first.
-    this.#entries.get(id)?.lose(error)
-    this.#entries.delete(id)
-    this.control(
-      encodeControl({ type: 'RESET', id, code: wireFromCode(error.code), consumed: 0, detail: error.detail }),
-    )
+    const entry = this.#entries.get(id)
+    if (entry !== undefined) entry.reset(code, detail)
+    else this.control(encodeControl({ type: 'RESET', id, code: wireFromCode(code), consumed: 0, detail }))
   }
 
   #onStreamFrame(frame: StreamFrame): void {
@@ -502,12 +490,18 @@ export class Session implements StreamCarrier {
   #expireOpenings(now: number): void {
     while (this.#openings.length > 0) {
       const oldest = this.#openings[0] as Opening
-      if (isWaiting(oldest) && oldest.deadline > now) return
+      const isWaiting = this.#isWaiting(oldest)
+      if (isWaiting && oldest.deadline > now) return
       this.#openings.shift()
-      if (!isWaiting(oldest)) continue
+      if (!isWaiting) continue
       if (oldest.stream.isOpening) oldest.stream.reset('OPEN_TIMEOUT')
-      else oldest.stream.lose(new TunnelError('OPEN_TIMEOUT'))
+      else oldest.stream.leavePath(new TunnelError('OPEN_TIMEOUT'))
     }
+  }
+
+  /** A stream may have gone on elsewhere in the meantime, even under the same number. */
+  #isWaiting({ stream, id }: Opening): boolean {
+    return this.#entries.get(id) === stream && stream.isUnanswered
   }
 }
 

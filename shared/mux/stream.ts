@@ -89,8 +89,8 @@ export class Stream implements DataSource, CreditSource {
   #wantsRoom = false
   /** Where the last early piece was dropped and asked for again; once for each place is enough. */
   #askedFrom = -1
-  /** We told the far end to stop: what the owner still holds counts as consumed already. */
-  #isStopped = false
+  /** Why we read no more, once that is so: what the owner still holds counts as consumed already. */
+  #stopCode: ErrorCode | undefined
   readonly #deliver: (bytes: Uint8Array) => void
   readonly #end: () => void
 
@@ -214,7 +214,7 @@ export class Stream implements DataSource, CreditSource {
 
   /** The owner has passed `length` bytes on; the far end may send as many more. */
   consume(length: number): void {
-    if (this.isClosed || this.#isStopped) return
+    if (this.isClosed || this.#stopCode !== undefined) return
     this.#receive.consume(length)
     this.#offerCredit()
   }
@@ -222,25 +222,17 @@ export class Stream implements DataSource, CreditSource {
   /** Ends both directions at once and tells the far end why. */
   reset(code: ErrorCode, detail = ''): void {
     if (this.isClosed) return
-    this.#carrier?.control(
-      encodeControl({
-        type: 'RESET',
-        id: this.id,
-        code: wireFromCode(code),
-        consumed: this.#receive.consumed,
-        detail,
-      }),
-    )
+    this.#tellReset(code, detail)
     this.#close(code === 'OK' ? null : new TunnelError(code, detail))
   }
 
   /** Nobody reads any more: what came and was not consumed is dropped, and the far end is told unless it ended already. */
   stop(code: ErrorCode): void {
-    if (this.isClosed || this.#isStopped) return
-    this.#isStopped = true
+    if (this.isClosed || this.#stopCode !== undefined) return
+    this.#stopCode = code
     if (this.#receiving === 'receiving') {
       this.#receiving = move(RECEIVE_MOVES, this.#receiving, 'stop')
-      this.#carrier?.control(encodeControl({ type: 'STOP', id: this.id, code: wireFromCode(code) }))
+      this.#tellStop()
     }
     this.#receive.consume(this.#receive.received - this.#receive.consumed)
     this.#offerCredit()
@@ -254,18 +246,24 @@ export class Stream implements DataSource, CreditSource {
       this.#close(error)
       return
     }
-    this.#carrier?.forget(this)
-    this.#carrier = undefined
+    this.#forgetPath()
     this.#isReattaching = false
     this.#awaitsResume = true
-    this.isQueued = false
-    this.isCreditQueued = false
     onPathLost(error)
   }
 
-  /** No path came in time: ends the stream without a word to the far end. */
+  /** The path on which we asked for the far end does not answer: tells whoever may still be there, and loses it. */
+  leavePath(error: TunnelError): void {
+    this.#carrier?.control(encodeControl({ type: 'PATH_LOST', id: this.#id, fin: true }))
+    this.lose(error)
+  }
+
+  /** No path comes in time or at all: ends the stream with `error`. */
   giveUp(error: TunnelError): void {
-    if (!this.isClosed) this.#close(error)
+    if (this.isClosed) return
+    // A path may have been asked for: the far end, which the answer may have reached, must not wait on it.
+    this.#tellReset(error.code, '')
+    this.#close(error)
   }
 
   /** Gives an opener's stream another path, on which its OPEN goes out with REATTACH; data waits for the answer. */
@@ -273,7 +271,6 @@ export class Stream implements DataSource, CreditSource {
     this.#id = id
     this.#carrier = carrier
     this.#isReattaching = true
-    this.#awaitsResume = true
   }
 
   /**
@@ -281,12 +278,10 @@ export class Stream implements DataSource, CreditSource {
    * OPEN; the path before, if it still stands, is told that it is over.
    */
   adopt(id: number, carrier: StreamCarrier, sendLimit: number, meta: Uint8Array): void {
-    if (this.#carrier !== undefined) this.#leavePath()
+    if (this.#carrier !== undefined) this.#leaveReplaced()
     this.#id = id
     this.#carrier = carrier
     this.#awaitsResume = true
-    this.isQueued = false
-    this.isCreditQueued = false
     this.#send.credit(sendLimit, 0)
     if (this.isOpening) return
     const maxOffset = this.#receive.grantedOffset
@@ -299,17 +294,40 @@ export class Stream implements DataSource, CreditSource {
     this.#awaitsResume = true
   }
 
-  #leavePath(): void {
+  /** The opener speaks on another path, so on this one it listens no more. */
+  #leaveReplaced(): void {
     const code = wireFromCode('REPLACED')
     this.#carrier?.control(encodeControl({ type: 'RESET', id: this.#id, code, consumed: 0, detail: '' }))
-    this.#carrier?.forget(this)
+    this.#forgetPath()
   }
 
-  /** Tells the far end what we have, and repeats what a CREDIT on the old path may have said in vain. */
+  #forgetPath(): void {
+    this.#carrier?.forget(this)
+    this.#carrier = undefined
+    this.isQueued = false
+    this.isCreditQueued = false
+  }
+
+  /** Tells the far end what we have, and repeats what was perhaps said in vain on the path before. */
   #resumeHere(): void {
     this.#carrier?.control(encodeControl({ type: 'RESUME', id: this.#id, received: this.#receive.received }))
+    this.#tellStop()
     this.#receive.repeatGrant()
     this.#offerCredit()
+  }
+
+  /** Before the answer to OPEN a relay that still decides would drop it. */
+  #tellStop(): void {
+    if (this.#receiving !== 'discarding' || this.#stopCode === undefined || this.isUnanswered) return
+    const code = wireFromCode(this.#stopCode)
+    this.#carrier?.control(encodeControl({ type: 'STOP', id: this.#id, code }))
+  }
+
+  #tellReset(code: ErrorCode, detail: string): void {
+    const { consumed } = this.#receive
+    this.#carrier?.control(
+      encodeControl({ type: 'RESET', id: this.#id, code: wireFromCode(code), consumed, detail }),
+    )
   }
 
   // The carrier's side.
@@ -405,6 +423,7 @@ export class Stream implements DataSource, CreditSource {
       this.#handler.opened(meta)
     }
     if (isReattaching) this.#resumeHere()
+    else this.#tellStop()
     this.#wake()
     this.#offerRoom()
   }
@@ -412,7 +431,7 @@ export class Stream implements DataSource, CreditSource {
   #onReset(code: number, detail: string): void {
     const error = code === 0 ? null : new TunnelError(codeFromWire(code), detail)
     // The answer "not now" to the search for a path leaves the stream as it was: without one.
-    if (this.#isReattaching && error !== null && errorEntry(error.code).retryable) this.lose(error)
+    if (this.#isReattaching && error !== null && isNotNow(error.code)) this.lose(error)
     else this.#close(error)
   }
 
@@ -442,15 +461,21 @@ export class Stream implements DataSource, CreditSource {
   }
 
   #offerCredit(): void {
-    // Before the answer to OPEN the far end has its initial credit and no more.
-    if (this.isCreditQueued || (this.isOpening && !this.isOpener)) return
-    if (!this.#receive.isCreditDue) return
+    if (this.isCreditQueued || this.#carrier === undefined || !this.#receive.isCreditDue) return
+    // Before the answer to OPEN the far end has its initial credit and no more; a relay that decides drops what comes.
+    if (this.isOpener ? this.#isReattaching : this.isOpening) return
     this.isCreditQueued = true
-    this.#carrier?.creditDue(this)
+    this.#carrier.creditDue(this)
   }
 
   #closeIfDone(): void {
-    if (this.#sending === 'done' && this.#receiving === 'done') this.#close(null)
+    if (this.#sending !== 'done' || this.#receiving !== 'done') return
+    // On a new path the far end, or the relay, may not have heard yet that all has arrived here.
+    if (this.#receive.isCreditDue) {
+      const grant = this.#receive.grant(this.lastActiveAt)
+      this.#carrier?.control(encodeControl({ type: 'CREDIT', id: this.id, ...grant }))
+    }
+    this.#close(null)
   }
 
   #close(error: TunnelError | null): void {
@@ -461,4 +486,10 @@ export class Stream implements DataSource, CreditSource {
     this.#carrier?.remove(this)
     this.#handler.closed(error)
   }
+}
+
+/** Whether a search for a path goes on after this answer. That the target cannot be reached is an answer for good. */
+function isNotNow(code: ErrorCode): boolean {
+  const { retryable, leg } = errorEntry(code)
+  return retryable && leg !== 'agent-target'
 }
