@@ -100,9 +100,10 @@ export class Connector {
 
   /** Ends every stream and the tunnel. */
   async close(): Promise<void> {
+    // First, while there is a tunnel that tells the agents: else they would keep the streams for their grace time.
+    this.#resumption.close(new TunnelError('CANCELLED'))
     this.#stop.abort(new TunnelError('CANCELLED'))
     for (const tunnel of this.#tunnels) tunnel.close(new TunnelError('CANCELLED'))
-    this.#resumption.close(new TunnelError('CANCELLED'))
     await this.#done
   }
 
@@ -155,7 +156,7 @@ export class Connector {
   #onDown(error: TunnelError, retryMs: number): void {
     this.#lastError = error
     this.#ready.reject(error)
-    if (endsStreams(error)) this.#resumption.close(error)
+    if (endsStreams(error)) this.#resumption.endWaiting(error)
     this.#options.onDown?.(error, retryMs)
   }
 }

@@ -117,9 +117,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     cancelCheck()
     publications.stop()
     gateway.server.close()
-    await drainSessions(sessions, effects, drainMs)
-    sessions.stop()
-    streams.close()
+    await endTraffic(sessions, streams, effects, drainMs)
     gateway.closeConnections()
     await store[Symbol.asyncDispose]()
   }
@@ -178,7 +176,12 @@ function passThrough(publications: Publications, streams: Streams, name: string)
 }
 
 /** GOAWAY to everyone, time for the streams, then the end. */
-async function drainSessions(sessions: Sessions, effects: Effects, drainMs: number): Promise<void> {
+async function endTraffic(
+  sessions: Sessions,
+  streams: Streams,
+  effects: Effects,
+  drainMs: number,
+): Promise<void> {
   for (const live of sessions.list()) live.session.goAway('DRAINING', drainMs, 1_000)
   const until = effects.now() + drainMs
   const isBusy = () => sessions.list().some((live) => live.session.streamCount > 0)
@@ -187,7 +190,10 @@ async function drainSessions(sessions: Sessions, effects: Effects, drainMs: numb
       effects.after(DRAIN_POLL_MS, resolve)
     })
   }
+  // First, while there are sessions that tell the agents.
+  streams.close()
   for (const live of sessions.list()) live.close(new TunnelError('DRAINING'))
+  sessions.stop()
 }
 
 function repeat(effects: Effects, ms: number, task: () => void): () => void {

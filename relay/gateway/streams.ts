@@ -111,7 +111,7 @@ export class Streams {
     this.#resumption.tryNow((context) => context.tenantId === tenantId && context.site === site)
   }
 
-  /** The relay ends: nothing will bring a path to streams of its own any more. */
+  /** The relay ends, and with it the streams of its own; their agents are told. */
   close(): void {
     this.#resumption.close(new TunnelError('DRAINING'))
   }

@@ -22,8 +22,9 @@ interface Ticket<Context> {
   agent: string | undefined
   attempt: number
   failures: number
-  /** Monotonic ms at which it is given up; Infinity while it has a path. */
-  until: number
+  /** Why there is no path. */
+  error: TunnelError | undefined
+  cancelGrace: (() => void) | undefined
   cancelRetry: (() => void) | undefined
 }
 
@@ -43,13 +44,14 @@ export interface ResumptionOptions<Context> {
  */
 export class Resumption<Context> {
   readonly #options: ResumptionOptions<Context>
+  readonly #tickets = new Set<Ticket<Context>>()
   readonly #waiting = new Set<Ticket<Context>>()
 
   constructor(options: ResumptionOptions<Context>) {
     this.#options = options
   }
 
-  /** Streams without a path. */
+  /** Streams without a path, or with one on which the agent has not answered. */
   get waitingCount(): number {
     return this.#waiting.size
   }
@@ -86,9 +88,11 @@ export class Resumption<Context> {
       agent: undefined,
       attempt: 0,
       failures: 0,
-      until: Number.POSITIVE_INFINITY,
+      error: undefined,
+      cancelGrace: undefined,
       cancelRetry: undefined,
     }
+    this.#tickets.add(ticket)
     const mine = ticket
     stream.onPathLost = (error) => this.#onPathLost(mine, error)
     return stream
@@ -103,34 +107,32 @@ export class Resumption<Context> {
     }
   }
 
-  /** Nothing will bring a path any more: ends every stream that waits. */
+  /** Nothing will bring a path any more: ends every stream that waits for one. */
+  endWaiting(error: TunnelError): void {
+    for (const { stream } of [...this.#waiting]) stream.giveUp(error)
+  }
+
+  /** The opener ends: so does every stream, and the agents are told where there is a path. */
   close(error: TunnelError): void {
-    for (const ticket of [...this.#waiting]) ticket.stream.giveUp(error)
+    for (const { stream } of [...this.#tickets]) stream.giveUp(error)
   }
 
   #onPathLost(ticket: Ticket<Context>, error: TunnelError): void {
-    const { effects } = this.#options
-    if (ticket.until === Number.POSITIVE_INFINITY) {
-      ticket.until = effects.now() + (this.#options.graceMs ?? GRACE_MS.default)
+    const { effects, graceMs = GRACE_MS.default } = this.#options
+    ticket.error = error
+    if (!this.#waiting.has(ticket)) {
+      this.#waiting.add(ticket)
       ticket.failures = 0
+      ticket.cancelGrace = effects.after(graceMs, () => this.#giveUp(ticket))
     }
-    this.#waiting.add(ticket)
-    this.#retry(ticket, error)
+    this.#retry(ticket)
   }
 
-  #retry(ticket: Ticket<Context>, error: TunnelError): void {
+  #retry(ticket: Ticket<Context>): void {
     const { effects } = this.#options
-    const left = ticket.until - effects.now()
     ticket.cancelRetry?.()
     const pause = Math.min(RETRY_MS.most, RETRY_MS.first * 2 ** Math.min(ticket.failures++, 10))
-    const isLast = left <= pause
-    ticket.cancelRetry = effects.after(
-      Math.max(0, isLast ? left : pause * (0.5 + effects.random() / 2)),
-      () => {
-        if (isLast) this.#giveUp(ticket, error)
-        else this.#try(ticket)
-      },
-    )
+    ticket.cancelRetry = effects.after(pause * (0.5 + effects.random() / 2), () => this.#try(ticket))
   }
 
   #try(ticket: Ticket<Context>): void {
@@ -145,26 +147,31 @@ export class Resumption<Context> {
       stream.onPathFound = () => this.#onPathFound(ticket)
     } catch (error) {
       if (!isTunnelError(error)) throw error
-      this.#retry(ticket, error)
+      ticket.error = error
+      this.#retry(ticket)
     }
   }
 
   #onPathFound(ticket: Ticket<Context>): void {
-    this.#forget(ticket)
+    this.#stopWaiting(ticket)
     this.#options.onResumed?.(ticket.meta, ticket.attempt)
   }
 
-  #giveUp(ticket: Ticket<Context>, cause: TunnelError): void {
-    const error = new TunnelError('SESSION_LOST', cause.detail, { cause })
-    this.#options.onGivenUp?.(ticket.meta, error)
-    ticket.stream.giveUp(error)
+  #giveUp({ stream, meta, error: cause }: Ticket<Context>): void {
+    const error = new TunnelError('SESSION_LOST', cause?.detail ?? '', { cause })
+    this.#options.onGivenUp?.(meta, error)
+    stream.giveUp(error)
+  }
+
+  #stopWaiting(ticket: Ticket<Context>): void {
+    this.#waiting.delete(ticket)
+    ticket.cancelGrace?.()
+    ticket.cancelRetry?.()
   }
 
   #forget(ticket: Ticket<Context>): void {
-    this.#waiting.delete(ticket)
-    ticket.cancelRetry?.()
-    ticket.cancelRetry = undefined
-    ticket.until = Number.POSITIVE_INFINITY
+    this.#stopWaiting(ticket)
+    this.#tickets.delete(ticket)
   }
 }
 

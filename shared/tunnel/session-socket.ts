@@ -88,10 +88,11 @@ export class SessionSocket implements FrameSink {
     setImmediate(this.#flush)
   }
 
-  /** Ends the session with `error`: streams are lost, the peer gets the control frames of this turn and a WebSocket CLOSE. */
+  /** Ends the session with `error`: streams are lost, the peer gets the control frames that wait and a WebSocket CLOSE. */
   close(error: TunnelError): void {
     // A GOAWAY tells the peer why; data would be of no use any more.
-    if (!this.#isOver) this.#transmit(0)
+    do if (!this.#isOver) this.#transmit(0)
+    while (!this.#isOver && this.#session.link.controlBytes > 0)
     this.#fail(error, CLOSE.normal)
   }
 
