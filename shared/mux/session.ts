@@ -1,72 +1,20 @@
-import { codeFromWire, type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
+import { type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
 import { encodeControl } from './encode.ts'
 import { type ControlFrame, FLAG, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
 import { type FrameSink, Link } from './link.ts'
+import { Openings } from './openings.ts'
 import type { DataSource } from './scheduler.ts'
-import { type CreditSource, Stream, type StreamCarrier, type StreamHandler } from './stream.ts'
+import { isReattach, type OpenFrame, type SessionHandler, type StreamEntry } from './session-handler.ts'
+import { SESSION_LIMITS } from './session-limits.ts'
+import { Stream } from './stream.ts'
+import type { Carried, CreditSource, StreamCarrier, StreamHandler } from './stream-handler.ts'
 import { TokenBucket } from './token-bucket.ts'
 import type { WindowBudget } from './window.ts'
-
-/** Limits of one session (docs/protocol.md section 10). Counts, bytes and milliseconds. */
-export const SESSION_LIMITS = {
-  streams: 4_096,
-  unansweredOpens: 256,
-  openTimeoutMs: 15_000,
-  /** Ids end here; long before, the session asks to be replaced. */
-  lastId: 0x7fff_ffff,
-  rollAtId: 0x7fff_ffff - 0x10_0000,
-  opensPerSecond: 20_000,
-  resetsPerSecond: 5_000,
-  resetBurst: 10_000,
-  /** A relay may open and reset so many times more, because it speaks for many connectors. */
-  relayShare: 8,
-  /** With more control bytes waiting for a peer that reads slowly, nothing more is opened there. */
-  controlBytesAtOpen: 262_144,
-} as const
 
 const SWEEP_MS = 10_000
 
 /** Ends of a session after which its streams must not come back. */
 const FINAL: ReadonlySet<ErrorCode> = new Set(['REVOKED', 'EXPIRED', 'CANCELLED'])
-
-/** A stream that we opened and the id under which the answer would come. */
-interface Opening {
-  readonly stream: Stream
-  readonly id: number
-  deadline: number
-}
-
-export type OpenFrame = Extract<ControlFrame, { type: 'OPEN' }>
-export type GoAwayFrame = Extract<ControlFrame, { type: 'GOAWAY' }>
-
-/** What stands behind a stream id: an endpoint's stream, or the relay's route to another session. */
-export interface StreamEntry {
-  /** @throws {TunnelError} for which this stream alone is reset */
-  receiveData(offset: number, bytes: Uint8Array, flags: number, now: number): void
-  /** @throws {TunnelError} for which this stream alone is reset */
-  receiveControl(frame: StreamFrame, now: number): void
-  /** The session is gone, another may take its place. */
-  lose(error: TunnelError): void
-  /** The session is gone for good. */
-  giveUp(error: TunnelError): void
-  /** Resets towards the peer of this session. */
-  reset(code: ErrorCode, detail?: string): void
-  /** Called every few seconds. */
-  sweep(now: number): void
-}
-
-export interface SessionHandler {
-  /** HELLO or HELLO_OK, once, before anything else. @throws {TunnelError} which ends the session */
-  greeted(type: 'HELLO' | 'HELLO_OK', meta: Uint8Array): void
-  /**
-   * The peer opens a stream: put something behind its id, by `admit` (an endpoint) or `place` (a route).
-   * @throws {TunnelError} which goes back as RESET; nothing was dialled
-   */
-  opening(frame: OpenFrame): void
-  goAway(frame: GoAwayFrame): void
-  /** There is something to transmit. May be called many times a turn. */
-  wake(): void
-}
 
 export interface SessionOptions {
   /** The relay opens even ids, agent and connector odd ones. */
@@ -94,8 +42,7 @@ export class Session implements StreamCarrier {
   readonly #creditDue: CreditSource[] = []
   readonly #opens: TokenBucket
   readonly #resets: TokenBucket
-  /** Streams we opened that have no answer yet, oldest first. */
-  #openings: Opening[] = []
+  readonly #openings = new Openings((id, stream) => this.#entries.get(id) === stream)
   #nextId: number
   #lastPeerId = 0
   #isGreeted = false
@@ -164,7 +111,7 @@ export class Session implements StreamCarrier {
   transmit(maxBytes: number, now: number, sink: FrameSink): number {
     if (this.isClosed) return 0
     this.#now = now
-    this.#timeOpenings(now)
+    this.#openings.time(now)
     return this.link.transmit(maxBytes, now, sink)
   }
 
@@ -174,11 +121,7 @@ export class Session implements StreamCarrier {
 
   /** Monotonic ms of the next `tick`. */
   get deadline(): number {
-    return Math.min(
-      this.link.deadline,
-      this.#sweepAt,
-      this.#openings[0]?.deadline ?? Number.POSITIVE_INFINITY,
-    )
+    return Math.min(this.link.deadline, this.#sweepAt, this.#openings.deadline)
   }
 
   /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead */
@@ -186,8 +129,8 @@ export class Session implements StreamCarrier {
     if (this.isClosed) return
     this.#now = now
     this.link.tick(now)
-    this.#timeOpenings(now)
-    this.#expireOpenings(now)
+    this.#openings.time(now)
+    this.#openings.expire(now)
     if (now >= this.#sweepAt) {
       this.#sweepAt = now + SWEEP_MS
       for (const entry of this.#entries.values()) entry.sweep(now)
@@ -230,19 +173,14 @@ export class Session implements StreamCarrier {
   }
 
   #takeOpeningId(): number {
-    if (this.#openings.length >= SESSION_LIMITS.unansweredOpens) {
-      this.#openings = this.#openings.filter((opening) => this.#isWaiting(opening))
-    }
-    if (this.#openings.length >= SESSION_LIMITS.unansweredOpens) {
-      throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.unansweredOpens} streams wait for an answer`)
-    }
+    this.#openings.checkRoom()
     return this.takeId()
   }
 
   #sendOpen(stream: Stream, flags: number, meta: Uint8Array): void {
     const { id } = stream
     this.#entries.set(id, stream)
-    this.#openings.push({ stream, id, deadline: Number.POSITIVE_INFINITY })
+    this.#openings.add(stream)
     this.control(
       encodeControl({
         type: 'OPEN',
@@ -333,7 +271,7 @@ export class Session implements StreamCarrier {
       else entry.lose(lost)
     }
     this.#entries.clear()
-    this.#openings = []
+    this.#openings.clear()
   }
 
   // What streams and routes need.
@@ -355,7 +293,7 @@ export class Session implements StreamCarrier {
     this.#entries.delete(entry.id)
   }
 
-  forget(stream: Stream): void {
+  forget(stream: Carried): void {
     this.#entries.delete(stream.id)
     this.link.forget(stream)
     const at = this.#creditDue.indexOf(stream)
@@ -477,42 +415,6 @@ export class Session implements StreamCarrier {
       if (bytes !== undefined) this.link.send(bytes)
     }
   }
-
-  /** The wait for an answer begins now for what was opened since the last call: only now is the time known. */
-  #timeOpenings(now: number): void {
-    for (let index = this.#openings.length - 1; index >= 0; index--) {
-      const opening = this.#openings[index] as Opening
-      if (opening.deadline !== Number.POSITIVE_INFINITY) return
-      opening.deadline = now + SESSION_LIMITS.openTimeoutMs
-    }
-  }
-
-  #expireOpenings(now: number): void {
-    while (this.#openings.length > 0) {
-      const oldest = this.#openings[0] as Opening
-      const isWaiting = this.#isWaiting(oldest)
-      if (isWaiting && oldest.deadline > now) return
-      this.#openings.shift()
-      if (!isWaiting) continue
-      if (oldest.stream.isOpening) oldest.stream.reset('OPEN_TIMEOUT')
-      else oldest.stream.leavePath(new TunnelError('OPEN_TIMEOUT'))
-    }
-  }
-
-  /** A stream may have gone on elsewhere in the meantime, even under the same number. */
-  #isWaiting({ stream, id }: Opening): boolean {
-    return this.#entries.get(id) === stream && stream.isUnanswered
-  }
-}
-
-/** True where an OPEN asks for a new path for a stream that exists already. */
-export function isReattach(frame: Pick<OpenFrame, 'flags'>): boolean {
-  return (frame.flags & FLAG.REATTACH) !== 0
 }
 
 const NO_BYTES = new Uint8Array(0)
-
-/** The code and detail of a GOAWAY as an error, for logs and for streams that it ends. */
-export function goAwayError(frame: GoAwayFrame): TunnelError {
-  return new TunnelError(codeFromWire(frame.code))
-}

@@ -2,8 +2,9 @@ import { codeFromWire, type ErrorCode, errorEntry, TunnelError, wireFromCode } f
 import { encodeControl } from './encode.ts'
 import { FLAG, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
 import { ReceiveHalf } from './receive-half.ts'
-import { type DataSource, type Piece, SourceActivity } from './scheduler.ts'
+import { type Piece, SourceActivity } from './scheduler.ts'
 import { SendHalf } from './send-half.ts'
+import type { Carried, StreamCarrier, StreamHandler } from './stream-handler.ts'
 import {
   move,
   OPENING_MOVES,
@@ -18,47 +19,11 @@ import { INITIAL_WINDOW, type WindowBudget } from './window.ts'
 /** A stream that ended in one direction or both and moves nothing more is over after so many ms. */
 export const HALF_CLOSED_IDLE_MS = 600_000
 
-/** What a stream tells its owner. Calls come while bytes are being received: they must not throw and must not block. */
-export interface StreamHandler {
-  /** The far end accepted: `meta` is the CBOR of OPEN_OK. Opener only. */
-  opened(meta: Uint8Array): void
-  /** The next bytes in order. Their memory passes to the handler; it says `consume` when the bytes have gone on. */
-  data(bytes: Uint8Array): void
-  /** The far end sent FIN and everything before it was handed on. */
-  ended(): void
-  /** `room` is positive again. */
-  writable(): void
-  /** The far end reads no more; what is written from now on is dropped. */
-  stopped(code: ErrorCode): void
-  /** The stream is over, once: null where both directions ended cleanly. */
-  closed(error: TunnelError | null): void
-}
-
-/** Something that may owe a CREDIT when the link has room for one. */
-export interface CreditSource {
-  /** The CREDIT frame that is due, or undefined where it no longer is. */
-  takeCredit(now: number): Uint8Array | undefined
-}
-
-/** What a stream needs of the session that carries it. */
-export interface StreamCarrier {
-  /** Sends a control frame. */
-  control(bytes: Uint8Array): void
-  /** The stream has data to send. */
-  ready(source: DataSource): void
-  /** The stream owes a CREDIT: `takeCredit` will be called when there is room for it. */
-  creditDue(source: CreditSource): void
-  /** The stream is over. */
-  remove(stream: Stream): void
-  /** The stream goes on elsewhere: nothing of it may leave here any more. */
-  forget(stream: Stream): void
-}
-
 /**
  * One end of one conversation: two halves, a little state, no I/O (docs/protocol.md sections 4 to 6). It belongs to its
  * endpoint; the carrier beneath may change.
  */
-export class Stream implements DataSource, CreditSource {
+export class Stream implements Carried {
   readonly isOpener: boolean
   readonly activity = new SourceActivity()
   /** Monotonic ms of the last byte either way, for the limit on idle half-closed streams. */

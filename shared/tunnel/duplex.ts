@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream'
 import { TunnelError } from '../errors.ts'
-import type { Stream, StreamHandler } from '../mux/stream.ts'
+import type { Stream } from '../mux/stream.ts'
+import type { StreamHandler } from '../mux/stream-handler.ts'
 
 /**
  * A stream as a Node Duplex that can stand where a `net.Socket` is expected. It takes writes at once, emits `connect` when

@@ -2,7 +2,8 @@ import type { Effects } from '../effects.ts'
 import { isTunnelError, TunnelError } from '../errors.ts'
 import { decodeOpenOkMeta, encodeOpenMeta, type OpenMeta } from '../handshake/open.ts'
 import type { Session } from '../mux/session.ts'
-import type { Stream, StreamHandler } from '../mux/stream.ts'
+import type { Stream } from '../mux/stream.ts'
+import type { StreamHandler } from '../mux/stream-handler.ts'
 
 /** How long both ends keep a stream without a path, in ms: by default, and at most. */
 export const GRACE_MS = { default: 30_000, max: 120_000 } as const

@@ -1,6 +1,7 @@
 import type net from 'node:net'
 import type { ErrorCode, TunnelError } from '../errors.ts'
-import type { Stream, StreamHandler } from '../mux/stream.ts'
+import type { Stream } from '../mux/stream.ts'
+import type { StreamHandler } from '../mux/stream-handler.ts'
 import { BlockReader } from './blocks.ts'
 
 export interface SpliceOptions {

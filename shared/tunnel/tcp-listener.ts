@@ -1,6 +1,7 @@
 import net from 'node:net'
 import { isTunnelError, TunnelError } from '../errors.ts'
-import type { Stream, StreamHandler } from '../mux/stream.ts'
+import type { Stream } from '../mux/stream.ts'
+import type { StreamHandler } from '../mux/stream-handler.ts'
 import { readIntoBlocks } from './accepted.ts'
 import { Splice } from './splice.ts'
 

@@ -2,7 +2,8 @@ import { TunnelError } from '../../shared/errors.ts'
 import { INITIAL_CREDIT, type StreamFrame } from '../../shared/mux/frame.ts'
 import { FrameReader } from '../../shared/mux/frame-reader.ts'
 import type { DataSource, Piece } from '../../shared/mux/scheduler.ts'
-import { type CreditSource, Stream, type StreamCarrier, type StreamHandler } from '../../shared/mux/stream.ts'
+import { Stream } from '../../shared/mux/stream.ts'
+import type { CreditSource, StreamCarrier, StreamHandler } from '../../shared/mux/stream-handler.ts'
 import { createWindowBudget, INITIAL_WINDOW } from '../../shared/mux/window.ts'
 
 const MAX_PIECE_BYTES = 1_000

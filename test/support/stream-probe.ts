@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ErrorCode, TunnelError } from '../../shared/errors.ts'
-import type { Stream, StreamHandler } from '../../shared/mux/stream.ts'
+import type { Stream } from '../../shared/mux/stream.ts'
+import type { StreamHandler } from '../../shared/mux/stream-handler.ts'
 
 /** Byte number `offset` of the stream that `seed` names. */
 export function patternByte(seed: number, offset: number): number {

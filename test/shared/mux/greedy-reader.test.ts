@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { FrameReader } from '../../../shared/mux/frame-reader.ts'
 
-import { Route, type RouteLeg } from '../../../shared/mux/route.ts'
+import { Route } from '../../../shared/mux/route.ts'
+import type { RouteLeg } from '../../../shared/mux/route-leg.ts'
 import { MAX_UNSENT_BYTES, SendHalf } from '../../../shared/mux/send-half.ts'
-import type { OpenFrame, Session } from '../../../shared/mux/session.ts'
+import type { Session } from '../../../shared/mux/session.ts'
+import type { OpenFrame } from '../../../shared/mux/session-handler.ts'
 import { MAX_WINDOW } from '../../../shared/mux/window.ts'
 
 const MIB = 1_048_576

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { SESSION_LIMITS } from '../../../shared/mux/session.ts'
+import { SESSION_LIMITS } from '../../../shared/mux/session-limits.ts'
 import type { SessionEnd } from '../../support/session-end.ts'
 import { createPair } from '../../support/session-pair.ts'
 

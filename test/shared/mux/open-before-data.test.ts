@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { writeDataHead } from '../../../shared/mux/encode.ts'
 import { Session } from '../../../shared/mux/session.ts'
-import type { StreamHandler } from '../../../shared/mux/stream.ts'
+import type { StreamHandler } from '../../../shared/mux/stream-handler.ts'
 import { createWindowBudget } from '../../../shared/mux/window.ts'
 
 const META = new Uint8Array(100)
