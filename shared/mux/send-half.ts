@@ -1,9 +1,12 @@
 import { TunnelError } from '../errors.ts'
 import { MAX_OFFSET } from './frame.ts'
-import { MAX_WINDOW } from './window.ts'
+import { INITIAL_WINDOW, MAX_WINDOW, type WindowBudget } from './window.ts'
 
 /** Most bytes a stream queues unsent, whatever its credit: beyond it the shell stops reading its source. */
 export const MAX_UNSENT_BYTES = 262_144
+
+/** What a stream takes from the process's budget at a time, when it has to keep more. */
+const KEEP_STEP_BYTES = 262_144
 
 interface Chunk {
   readonly bytes: Uint8Array
@@ -41,16 +44,40 @@ export class SendHalf {
   #limit: number
   #finQueued = false
   #finSent = false
+  readonly #budget: WindowBudget
+  /** Bytes that may be kept: what every stream has, and what was taken from the budget. */
+  #allowance = INITIAL_WINDOW
 
-  constructor(initialCredit: number) {
+  constructor(initialCredit: number, budget: WindowBudget) {
     this.#limit = initialCredit
+    this.#budget = budget
   }
 
   /** Bytes that may still be written before the stream should stop reading its source; may be negative. */
   get room(): number {
     // However much a reader grants that never says it has consumed anything, no more is kept for it than a window.
-    const limit = Math.min(this.#limit, this.#consumed + MAX_WINDOW)
+    const limit = Math.min(this.#limit, this.#consumed + this.#grownAllowance())
     return Math.min(limit - this.#end, MAX_UNSENT_BYTES - (this.#end - this.#next))
+  }
+
+  /**
+   * What may be kept, after asking the budget for more where that is used up: windows that peers grant are a promise of
+   * theirs, the memory is ours.
+   */
+  #grownAllowance(): number {
+    while (
+      this.keptBytes >= this.#allowance &&
+      this.#allowance < MAX_WINDOW &&
+      this.#budget.reserve(KEEP_STEP_BYTES)
+    ) {
+      this.#allowance += KEEP_STEP_BYTES
+    }
+    return this.#allowance
+  }
+
+  #giveBack(): void {
+    this.#budget.free(this.#allowance - INITIAL_WINDOW)
+    this.#allowance = INITIAL_WINDOW
   }
 
   /** Bytes kept until the receiver has consumed them, sent or not. */
@@ -168,10 +195,12 @@ export class SendHalf {
     this.#current = 0
     this.#next = this.#end
     this.#finQueued = false
+    this.#giveBack()
   }
 
   #release(consumed: number): void {
     this.#consumed = consumed
+    if (this.#allowance > INITIAL_WINDOW && this.#end === consumed) this.#giveBack()
     // Bytes that a resume queued again may have arrived after all.
     if (this.#next < consumed) this.resume(consumed)
     for (let chunk = this.#chunks[this.#first]; chunk !== undefined && chunk.end <= consumed; ) {

@@ -74,7 +74,7 @@ export class Stream implements Carried {
     this.lastActiveAt = options.now
     this.#carrier = options.carrier
     this.#handler = options.handler
-    this.#send = new SendHalf(options.sendLimit)
+    this.#send = new SendHalf(options.sendLimit, options.budget)
     this.#receive = new ReceiveHalf(options.budget, options.isOpener ? INITIAL_WINDOW : INITIAL_CREDIT)
     this.#deliver = (bytes) => {
       if (this.#receiving === 'receiving') this.#handler.data(bytes)

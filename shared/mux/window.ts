@@ -7,7 +7,7 @@ export const MAX_WINDOW = 16_777_216
 /** A window that grew goes back to the first size after so long without a byte, in milliseconds. */
 export const WINDOW_IDLE_MS = 30_000
 
-/** What all streams of a process may hold in windows beyond the first 256 KiB each. */
+/** What all streams of a process may hold beyond 256 KiB each way and stream: in windows granted, and in bytes kept for sending again. */
 export interface WindowBudget {
   /** Takes `bytes` from the budget; false where they are not there, and nothing is taken. */
   reserve(bytes: number): boolean

@@ -7,15 +7,31 @@ import type { RouteLeg } from '../../../shared/mux/route-leg.ts'
 import { MAX_UNSENT_BYTES, SendHalf } from '../../../shared/mux/send-half.ts'
 import type { Session } from '../../../shared/mux/session.ts'
 import type { OpenFrame } from '../../../shared/mux/session-handler.ts'
-import { MAX_WINDOW } from '../../../shared/mux/window.ts'
+import { createWindowBudget, MAX_WINDOW } from '../../../shared/mux/window.ts'
+
+const BUDGET = createWindowBudget(1 << 30)
 
 const MIB = 1_048_576
 const GREEDY = 2 ** 50
 const PIECE = new Uint8Array(16_000)
 
 describe('a reader that grants without end and consumes nothing', () => {
+  test('what all senders keep beyond 256 KiB each comes out of one budget, and goes back', () => {
+    const budget = createWindowBudget(1_000_000)
+    const halves = [1, 2, 3].map(() => new SendHalf(GREEDY, budget))
+    const kept = () => halves.reduce((sum, half) => sum + half.keptBytes, 0)
+    const fill = (half: SendHalf) => {
+      while (half.room > 0) half.write(new Uint8Array(10_000))
+      while (half.take(16_360) !== undefined);
+    }
+    for (let round = 0; round < 100; round++) halves.forEach(fill)
+    assert.ok(kept() >= 3 * 262_144 && kept() <= 3 * 262_144 + 1_000_000 + 3 * 10_000, `${kept()} bytes kept`)
+    for (const half of halves) half.credit(GREEDY, half.endOffset)
+    assert.equal(budget.used, 0)
+  })
+
   test('is sent a window, and no more is kept for it', () => {
-    const half = new SendHalf(GREEDY)
+    const half = new SendHalf(GREEDY, BUDGET)
     while (half.room > 0) {
       half.write(PIECE)
       while (half.take(16_360) !== undefined);
@@ -25,7 +41,7 @@ describe('a reader that grants without end and consumes nothing', () => {
   })
 
   test('goes on being served when it consumes after all', () => {
-    const half = new SendHalf(GREEDY)
+    const half = new SendHalf(GREEDY, BUDGET)
     while (half.room > 0) {
       half.write(PIECE)
       while (half.take(16_360) !== undefined);

@@ -3,6 +3,9 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { isTunnelError } from '../../../shared/errors.ts'
 import { SendHalf } from '../../../shared/mux/send-half.ts'
+import { createWindowBudget } from '../../../shared/mux/window.ts'
+
+const BUDGET = createWindowBudget(1 << 30)
 
 /** Byte number `offset` of every stream in these tests. */
 function byteAt(offset: number): number {
@@ -161,7 +164,7 @@ describe('beside a model of plain numbers', () => {
   test('any order of steps gives the same pieces, refusals and releases', () => {
     fc.assert(
       fc.property(fc.nat(100), fc.array(step, { maxLength: 60 }), (limit, steps) => {
-        const half = new SendHalf(limit)
+        const half = new SendHalf(limit, BUDGET)
         const model: Model = {
           end: 0,
           next: 0,
@@ -184,7 +187,7 @@ describe('beside a model of plain numbers', () => {
   })
 
   test('hundreds of chunks are consumed and shifted away without losing the place', () => {
-    const half = new SendHalf(1_000_000)
+    const half = new SendHalf(1_000_000, BUDGET)
     let released = 0
     for (let count = 0; count < 500; count++) write(half, 10, () => released++)
     let at = 0

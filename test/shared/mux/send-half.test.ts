@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { MAX_UNSENT_BYTES, SendHalf } from '../../../shared/mux/send-half.ts'
+import { createWindowBudget } from '../../../shared/mux/window.ts'
 import { collectGarbage } from './garbage.ts'
+
+const BUDGET = createWindowBudget(1 << 30)
 
 /** Byte number `offset` of every stream in these tests. */
 function byteAt(offset: number): number {
@@ -27,7 +30,7 @@ function takeAll(half: SendHalf, max = 1_000): { offset: number; length: number;
 
 describe('a sending half', () => {
   test('sends no further than it was granted', () => {
-    const half = new SendHalf(10)
+    const half = new SendHalf(10, BUDGET)
     write(half, 25)
     assert.deepEqual(takeAll(half), [{ offset: 0, length: 10, fin: false }])
     assert.equal(half.isReady, false)
@@ -39,14 +42,14 @@ describe('a sending half', () => {
   })
 
   test('puts FIN on the last piece, or alone where the last piece has left', () => {
-    const half = new SendHalf(100)
+    const half = new SendHalf(100, BUDGET)
     write(half, 5)
     half.end()
     assert.deepEqual(takeAll(half, 3), [
       { offset: 0, length: 3, fin: false },
       { offset: 3, length: 2, fin: true },
     ])
-    const late = new SendHalf(100)
+    const late = new SendHalf(100, BUDGET)
     write(late, 5)
     takeAll(late)
     late.end()
@@ -56,13 +59,13 @@ describe('a sending half', () => {
   })
 
   test('sends FIN without any credit', () => {
-    const half = new SendHalf(0)
+    const half = new SendHalf(0, BUDGET)
     half.end()
     assert.deepEqual(takeAll(half), [{ offset: 0, length: 0, fin: true }])
   })
 
   test('holds FIN back while bytes before it wait for credit', () => {
-    const half = new SendHalf(4)
+    const half = new SendHalf(4, BUDGET)
     write(half, 5)
     half.end()
     assert.deepEqual(takeAll(half), [{ offset: 0, length: 4, fin: false }])
@@ -71,7 +74,7 @@ describe('a sending half', () => {
   })
 
   test('releases a chunk once it is consumed as a whole, and never before', () => {
-    const half = new SendHalf(100)
+    const half = new SendHalf(100, BUDGET)
     const released: string[] = []
     write(half, 5, () => released.push('a'))
     write(half, 5, () => released.push('b'))
@@ -89,7 +92,7 @@ describe('a sending half', () => {
   })
 
   test('goes back to a kept offset, and sends FIN once more', () => {
-    const half = new SendHalf(100)
+    const half = new SendHalf(100, BUDGET)
     write(half, 10)
     half.end()
     takeAll(half)
@@ -100,7 +103,7 @@ describe('a sending half', () => {
   })
 
   test('refuses to go forward to what was never sent', () => {
-    const half = new SendHalf(5)
+    const half = new SendHalf(5, BUDGET)
     write(half, 10)
     takeAll(half)
     half.credit(5, 3)
@@ -109,7 +112,7 @@ describe('a sending half', () => {
   })
 
   test('goes back no further than to what is not consumed: a CREDIT may overtake the request', () => {
-    const half = new SendHalf(5)
+    const half = new SendHalf(5, BUDGET)
     write(half, 10)
     takeAll(half)
     half.credit(5, 3)
@@ -118,7 +121,7 @@ describe('a sending half', () => {
   })
 
   test('refuses a CREDIT of bytes that were never sent, and changes nothing', () => {
-    const half = new SendHalf(5)
+    const half = new SendHalf(5, BUDGET)
     let released = 0
     write(half, 10, () => released++)
     takeAll(half)
@@ -130,7 +133,7 @@ describe('a sending half', () => {
   })
 
   test('does not send again what a CREDIT covers after it went back', () => {
-    const half = new SendHalf(100)
+    const half = new SendHalf(100, BUDGET)
     write(half, 10)
     takeAll(half)
     half.resume(2)
@@ -139,7 +142,7 @@ describe('a sending half', () => {
   })
 
   test('is cut behind what was sent: the rest is released, FIN follows', () => {
-    const half = new SendHalf(7)
+    const half = new SendHalf(7, BUDGET)
     const released: string[] = []
     write(half, 5, () => released.push('a'))
     write(half, 5, () => released.push('b'))
@@ -159,13 +162,13 @@ describe('a sending half', () => {
   })
 
   test('is cut where nothing was sent, or all of it', () => {
-    const fresh = new SendHalf(0)
+    const fresh = new SendHalf(0, BUDGET)
     let released = 0
     write(fresh, 5, () => released++)
     fresh.cut()
     assert.equal(released, 1)
     assert.deepEqual(takeAll(fresh), [{ offset: 0, length: 0, fin: true }])
-    const sent = new SendHalf(100)
+    const sent = new SendHalf(100, BUDGET)
     write(sent, 5)
     takeAll(sent)
     sent.cut()
@@ -173,7 +176,7 @@ describe('a sending half', () => {
   })
 
   test('sends again all that was sent when it is cut after it went back', () => {
-    const half = new SendHalf(8)
+    const half = new SendHalf(8, BUDGET)
     write(half, 5)
     write(half, 20)
     takeAll(half)
@@ -186,24 +189,25 @@ describe('a sending half', () => {
   })
 
   test('has room for its grant and for no more than 256 KiB unsent', () => {
-    const half = new SendHalf(1_000)
+    const half = new SendHalf(1_000, BUDGET)
     assert.equal(half.room, 1_000)
     write(half, 1_200)
     assert.equal(half.room, -200)
     half.credit(10_000_000, 0)
     assert.equal(half.room, MAX_UNSENT_BYTES - 1_200)
     takeAll(half, 16_000)
+    half.credit(10_000_000, 1_200)
     assert.equal(half.room, MAX_UNSENT_BYTES)
   })
 
   test('takes nothing after its end', () => {
-    const half = new SendHalf(10)
+    const half = new SendHalf(10, BUDGET)
     half.end()
     assert.throws(() => half.write(pattern(0, 1)), { code: 'INTERNAL' })
   })
 
   test('lets go of the memory of what was consumed', async () => {
-    const half = new SendHalf(1_000)
+    const half = new SendHalf(1_000, BUDGET)
     const reference = writeAndConsume(half)
     await collectGarbage()
     assert.equal(reference.deref(), undefined)
