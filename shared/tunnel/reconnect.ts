@@ -5,8 +5,8 @@ import type { ClientTunnel } from './client-tunnel.ts'
 /** Backoff of docs/protocol.md section 8.4, in ms. */
 const BACKOFF = { first: 500, most: 30_000 } as const
 
-/** Longest pause while streams wait for a tunnel, in ms: their grace time runs. */
-const URGENT_MS = 2_000
+/** Longest pause while streams wait for a tunnel, in ms: their grace time runs. After one that stood, and where none came. */
+const URGENT_MS = { lost: 500, failed: 2_000 } as const
 
 /** A session that lived so long in ms starts the backoff anew. */
 const HEALTHY_MS = 60_000
@@ -33,7 +33,7 @@ export function endsStreams(error: TunnelError): boolean {
 export interface KeepConnectedOptions {
   readonly effects: Effects
   readonly signal: AbortSignal
-  /** True while streams wait for a tunnel: then no pause is longer than 2 s. */
+  /** True while streams wait for a tunnel: then no pause is longer than 2 s, and 0.5 s after a tunnel that stood. */
   readonly isUrgent?: () => boolean
   /** One attempt: dial, upgrade, greet. */
   readonly connect: (signal: AbortSignal) => Promise<ClientTunnel>
@@ -55,9 +55,11 @@ export async function keepConnected(options: KeepConnectedOptions): Promise<void
     if (signal.aborted) return
     if (livedMs >= HEALTHY_MS || error === undefined) failures = 0
     if (error === undefined) continue
-    const pauseMs = backoff(failures++, error, effects.random())
+    const random = effects.random()
+    const pauseMs = backoff(failures++, error, random)
     const isUrgent = options.isUrgent?.() === true && !REFUSALS.has(error.code)
-    const retryMs = isUrgent ? Math.min(pauseMs, URGENT_MS) : pauseMs
+    const urgentMs = livedMs >= 0 ? URGENT_MS.lost : URGENT_MS.failed
+    const retryMs = isUrgent ? Math.min(pauseMs, urgentMs * random) : pauseMs
     options.onDown(error, retryMs)
     await pause(effects, retryMs, signal)
   }
