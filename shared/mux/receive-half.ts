@@ -33,6 +33,8 @@ export class ReceiveHalf {
   #earlyBytes = 0
   #isDropped = false
   #finAnnounced = false
+  /** All of the last CREDIT is to be said again. */
+  #mustRepeat = false
 
   constructor(budget: WindowBudget, granted: number = INITIAL_CREDIT) {
     this.#tuner = new WindowTuner(budget)
@@ -110,6 +112,7 @@ export class ReceiveHalf {
 
   /** Whether a CREDIT should go out: half the window was consumed, or the end was reached and not told yet. */
   get isCreditDue(): boolean {
+    if (this.#mustRepeat) return true
     if (this.isDelivered) return !this.#finAnnounced
     return this.#finalOffset === -1 && this.#granted - this.#consumed <= this.#tuner.size / 2
   }
@@ -124,12 +127,21 @@ export class ReceiveHalf {
       this.#tuner.granted(before, now)
     }
     if (this.isDelivered) this.#finAnnounced = true
+    this.#mustRepeat = false
     return { maxOffset: this.#granted, consumed: this.#consumed, fin: this.isDelivered }
   }
 
-  /** The way to the sender may have lost a CREDIT: tell it again. */
-  repeatGrant(): void {
+  /** The sender may not have heard that the end was delivered: tell it again. */
+  repeatEnd(): void {
     this.#finAnnounced = false
+  }
+
+  /**
+   * The way to the sender has lost a CREDIT perhaps: tell it again. What was granted stands in OPEN and OPEN_OK, but a
+   * sender that does not hear what was consumed keeps it, and may have no room for more.
+   */
+  repeatCredit(): void {
+    this.#mustRepeat = true
   }
 
   shrinkIfIdle(now: number): void {

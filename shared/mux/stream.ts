@@ -171,7 +171,7 @@ export class Stream implements Carried {
     const { maxOffset } = this.#receive.grant(now)
     this.#carrier?.control(encodeControl({ type: 'OPEN_OK', id: this.id, maxOffset, meta }))
     // OPEN_OK grants, but cannot say that an end which came already was delivered.
-    this.#receive.repeatGrant()
+    this.#receive.repeatEnd()
     if (this.#awaitsResume) this.#resumeHere()
     this.#wake()
     this.#offerCredit()
@@ -277,7 +277,7 @@ export class Stream implements Carried {
   #resumeHere(): void {
     this.#carrier?.control(encodeControl({ type: 'RESUME', id: this.#id, received: this.#receive.received }))
     this.#tellStop()
-    this.#receive.repeatGrant()
+    this.#receive.repeatCredit()
     this.#offerCredit()
   }
 
@@ -411,7 +411,7 @@ export class Stream implements Carried {
   #askAgain(): void {
     this.#askedFrom = this.#receive.received
     this.#carrier?.control(encodeControl({ type: 'RESUME', id: this.id, received: this.#receive.received }))
-    this.#receive.repeatGrant()
+    this.#receive.repeatEnd()
     this.#offerCredit()
   }
 

@@ -23,6 +23,8 @@ export interface EndOptions {
   readonly ledger: Ledger
   readonly pingIntervalMs?: number
   readonly firstId?: number
+  /** What the streams of this end may hold beyond 256 KiB each; 64 MiB by default. */
+  readonly budgetBytes?: number
   /** What becomes of an OPEN of the peer; without it a probe is put there and accepts at once. */
   readonly opening?: (end: SessionEnd, frame: OpenFrame) => void
 }
@@ -30,7 +32,7 @@ export interface EndOptions {
 /** The shell of one session in a test: what SessionSocket is to a real one, over wires in virtual time. */
 export class SessionEnd implements FrameSink {
   readonly session: Session
-  readonly budget = createWindowBudget(BUDGET_BYTES)
+  readonly budget: ReturnType<typeof createWindowBudget>
   readonly out: Wire
   readonly ledger: Ledger
   /** Probes of the streams that the peer opened, in order. */
@@ -49,6 +51,7 @@ export class SessionEnd implements FrameSink {
     this.#effects = options.effects
     this.out = options.out
     this.ledger = options.ledger
+    this.budget = createWindowBudget(options.budgetBytes ?? BUDGET_BYTES)
     this.#opening = options.opening ?? ((end, frame) => end.admit(frame).accept(Uint8Array.of(0xa0), end.now))
     this.session = new Session({
       role: options.role,

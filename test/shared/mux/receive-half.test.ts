@@ -103,7 +103,7 @@ describe('a receiving half', () => {
       fin: true,
     })
     assert.equal(half.isCreditDue, false)
-    half.repeatGrant()
+    half.repeatEnd()
     assert.equal(half.isCreditDue, true)
   })
 

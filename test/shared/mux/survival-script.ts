@@ -11,6 +11,12 @@ const GRACE_IS_OVER_MS = 60_000
 /** Probes that were told to read no more. */
 const stopped = new WeakSet<StreamProbe>()
 
+/** Bytes that a writer may write at once when there is room. */
+const POLITE_BYTES = 16_384
+
+/** What writers that heed `room` have not written yet. */
+const unwritten = new WeakMap<StreamProbe, number>()
+
 /**
  * One life of some streams that `seed` decides alone: they are opened, written, read and ended while sessions are cut,
  * replaced and killed. Then all comes to rest and every byte is accounted for.
@@ -50,15 +56,43 @@ function actOnStream(world: SurvivalWorld, isRough: boolean): void {
   const living = probesOf(world).filter((probe) => probe.closedWith === undefined)
   const probe = living[world.below(living.length)]
   if (probe === undefined) return
-  const isMuch = world.below(4) === 0
   const chance = world.effects.random()
-  if (chance < 0.45) {
-    if (probe.live.isWriting) probe.write(world.below(isMuch ? 300_000 : 20_000), 1 + world.below(40_000))
-  } else if (chance < 0.7) probe.consume(isMuch ? Number.POSITIVE_INFINITY : world.below(100_000))
+  if (chance < 0.45) write(world, probe, chance < 0.25)
+  else if (chance < 0.7) probe.consume(world.below(4) === 0 ? Number.POSITIVE_INFINITY : world.below(100_000))
   else if (chance < 0.85) probe.isEager = world.below(2) === 0
   else if (chance < 0.95 || !isRough) probe.live.end()
   else if (chance < 0.975) stop(probe)
   else probe.live.reset('CANCELLED')
+}
+
+function write(world: SurvivalWorld, probe: StreamProbe, isPolite: boolean): void {
+  const isMuch = world.below(4) === 0
+  if (isPolite) writePolitely(world, probe, world.below(isMuch ? 2_000_000 : 50_000))
+  else if (probe.live.isWriting) probe.write(world.below(isMuch ? 300_000 : 20_000), 1 + world.below(40_000))
+}
+
+/** Writes while there is room, and goes on when it hears that there is some again, as a socket's owner does. */
+function writePolitely(world: SurvivalWorld, probe: StreamProbe, length: number): void {
+  const isFirst = !unwritten.has(probe)
+  unwritten.set(probe, (unwritten.get(probe) ?? 0) + length)
+  const pump = () => {
+    for (let left = unwritten.get(probe) ?? 0; left > 0 && probe.live.isWriting; ) {
+      if (probe.live.room <= 0) return
+      const some = Math.min(left, POLITE_BYTES)
+      left -= some
+      unwritten.set(probe, left)
+      probe.write(some)
+    }
+    unwritten.set(probe, 0)
+  }
+  if (isFirst) {
+    const writable = probe.writable.bind(probe)
+    probe.writable = () => {
+      writable()
+      world.effects.after(0, pump)
+    }
+  }
+  pump()
 }
 
 function stop(probe: StreamProbe): void {
@@ -75,7 +109,7 @@ function settle(world: SurvivalWorld): void {
       if (probe.closedWith !== undefined) continue
       probe.isEager = true
       probe.consume(Number.POSITIVE_INFINITY)
-      probe.live.end()
+      if ((unwritten.get(probe) ?? 0) === 0) probe.live.end()
     }
     world.effects.advance(1_000)
   }

@@ -1,32 +1,31 @@
 import type { Ending } from './survival-script.ts'
 
-/** Runs of survival-script.ts that failed once, and what they found. They are replayed by survival.test.ts. */
-export const FAILED_ONCE: readonly {
+interface Failure {
   readonly seed: number
   readonly ending: Ending
   readonly found: string
-}[] = [
+}
+
+/** Runs of survival-script.ts that fail where what they found is undone. survival.test.ts replays them. */
+export const FAILED_ONCE: readonly Failure[] = [
   {
-    seed: 1001,
+    seed: 3_458,
     ending: 'survive',
-    found: 'a route is left: its second end closed before it had repeated its last CREDIT',
+    found: 'a route is left: an end closed before it had repeated its last CREDIT',
   },
+  { seed: 4_949, ending: 'survive', found: 'the same on another way' },
   {
-    seed: 84,
+    seed: 8,
     ending: 'survive',
-    found: 'an acceptor is left on a path that lives: the last CREDIT was not repeated',
+    found: 'a writer without room: what was consumed was said on a lost path only',
   },
-  { seed: 137, ending: 'survive', found: 'the same' },
+  { seed: 99, ending: 'survive', found: 'the same at the other end' },
+  { seed: 167, ending: 'survive', found: 'DATA on a new path before the far end has said what it has' },
+  { seed: 21, ending: 'survive', found: 'a CREDIT that fell due without a path and was never sent' },
   {
-    seed: 15,
-    ending: 'survive',
-    found: 'a stream stands still: the grant of the OPEN that found its agent was not taken',
+    seed: 56,
+    ending: 'grace',
+    found: 'a target dialled twice: the agent had forgotten a stream that ended badly',
   },
-  { seed: 131, ending: 'survive', found: 'DATA on a new path before the far end has said what it has' },
-  {
-    seed: 32,
-    ending: 'survive',
-    found: 'a target dialled twice: the agent forgot a stream that had ended badly',
-  },
-  { seed: 2, ending: 'survive', found: 'a target that refuses is no reason to go on searching' },
+  { seed: 10, ending: 'survive', found: 'a target that refuses is no reason to go on searching' },
 ]

@@ -60,6 +60,7 @@ export class SurvivalWorld {
   /** False: a session that ends has no successor. */
   isReconnecting = true
   readonly #isRelayed: boolean
+  readonly #budgetBytes: number
   /** Ends of the living sessions; those that the relay has, where there is one. */
   #connector: SessionEnd | undefined
   #agent: SessionEnd | undefined
@@ -71,6 +72,7 @@ export class SurvivalWorld {
   constructor({ seed, isRelayed }: WorldOptions) {
     this.effects = new FakeEffects({ seed })
     this.#isRelayed = isRelayed
+    this.#budgetBytes = this.below(2) * 64 * 1_048_576
     this.kept = new KeptStreams(this.effects, LOG)
     this.resumption = new Resumption({ effects: this.effects, session: () => this.#session() })
     if (isRelayed) this.#connectAgent()
@@ -222,7 +224,7 @@ export class SurvivalWorld {
       new Wire({ effects, delayMs, rate, cuts }),
       new Wire({ effects, delayMs, rate, cuts }),
     ] as const
-    const common = { effects, ledger, pingIntervalMs: 1e9 }
+    const common = { effects, ledger, pingIntervalMs: 1e9, budgetBytes: this.#budgetBytes }
     const peer = new SessionEnd({ ...common, role: 'peer', out: wires[0], opening: openingAtPeer })
     const relay = new SessionEnd({ ...common, role: 'relay', out: wires[1], opening })
     wires[0].connect(relay, () => peer.flush())
