@@ -80,6 +80,26 @@ describe('a stream that looks for a path', () => {
     })
   })
 
+  test('takes writes as far as 256 KiB, and goes on when it has found its path', () => {
+    const { stream, probe } = detachedOpener()
+    probe.consume(INITIAL_WINDOW)
+    stream.receiveControl({ type: 'CREDIT', id: 1, maxOffset: 1 << 30, consumed: 0, fin: false }, 0)
+    while (stream.room > 0) probe.write(16_384)
+    assert.equal(stream.heldBytes, 262_144)
+    stream.reattach(3, new RecordedPath())
+    assert.equal(stream.isReady, false)
+    stream.receiveControl(ANSWER, 0)
+    assert.equal(stream.isReady, false)
+    stream.receiveControl({ type: 'RESUME', id: 3, received: 0 }, 0)
+    assert.equal(stream.isReady, true)
+    stream.receiveControl({ type: 'CREDIT', id: 3, maxOffset: 1 << 30, consumed: 0, fin: false }, 0)
+    assert.equal(probe.writables, 0)
+    stream.next(16_384, 0)
+    stream.sent()
+    stream.receiveControl({ type: 'CREDIT', id: 3, maxOffset: 1 << 30, consumed: 16_384, fin: false }, 0)
+    assert.equal(probe.writables, 1)
+  })
+
   test('says again that it reads no more: the STOP may have been lost with the path before', () => {
     const { stream } = detachedOpener()
     stream.stop('CANCELLED')
