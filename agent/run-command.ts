@@ -42,6 +42,7 @@ const statusAnswer = v.looseObject({
   fingerprint: v.string(),
   certificateEnds: v.number(),
   streams: v.number(),
+  waiting: v.number(),
   denied: v.number(),
   rules: v.number(),
   rulesError: v.optional(v.string()),
@@ -58,7 +59,7 @@ export async function status({ data, signal, output }: { data: string } & Contex
     now.connected
       ? `site ${now.site}: connected to ${now.relay} since ${new Date(now.since ?? 0).toISOString()}`
       : `site ${now.site}: not connected`,
-    `rules ${now.rules}, streams ${now.streams}, denied ${now.denied}`,
+    `rules ${now.rules}, streams ${now.streams}${waiting(now.waiting)}, denied ${now.denied}`,
     `key ${now.fingerprint}, certificate until ${new Date(now.certificateEnds).toISOString()}`,
   ]
   if (now.rulesError !== undefined) lines.push(`RULES NOT READ, the last good ones hold: ${now.rulesError}`)
@@ -66,4 +67,8 @@ export async function status({ data, signal, output }: { data: string } & Contex
     lines.push(`last failure ${now.lastError.code}: ${now.lastError.message}`, `next   ${now.lastError.next}`)
   }
   output.result(now, lines)
+}
+
+function waiting(count: number): string {
+  return count === 0 ? '' : ` (${count} without a path, waiting for their openers)`
 }

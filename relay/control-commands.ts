@@ -63,6 +63,7 @@ const statusAnswer = v.object({
       rttMs: v.nullable(v.number()),
     }),
   ),
+  waiting: v.number(),
   publications: publicationRows,
 })
 
@@ -160,6 +161,9 @@ export async function status(options: Context): Promise<void> {
         `${kind.padEnd(9)}  ${name}  from ${source} since ${new Date(since).toISOString()}, streams ${streams}${rttMs === null ? '' : `, round trip ${rttMs} ms`}`,
     ),
     ...publicationLines(answer.publications),
+    ...(answer.waiting === 0
+      ? []
+      : [`waiting    ${answer.waiting} streams of published resources, for their agents`]),
   ])
 }
 

@@ -14,7 +14,7 @@ const tenant = DEFAULT_TENANT
 
 /** What the relay's commands ask of it over the control channel: method to handler. */
 export function controlHandlers(relay: Relay): Readonly<Record<string, ControlHandler>> {
-  const { authority, sessions, publications } = relay
+  const { authority, sessions, publications, streams } = relay
   const location = { addresses: [relay.address], serverName: relay.address.host }
   return {
     'join-token': method(
@@ -75,6 +75,7 @@ export function controlHandlers(relay: Relay): Readonly<Record<string, ControlHa
         streams: live.session.streamCount,
         rttMs: finite(live.session.link.inFlight.minRttMs),
       })),
+      waiting: streams.waitingCount,
       publications: await publications.list(),
     })),
   }

@@ -62,6 +62,7 @@ export interface Relay {
   readonly authority: AuthorityContext
   readonly sessions: Sessions
   readonly publications: Publications
+  readonly streams: Pick<Streams, 'waitingCount'>
   readonly admission: Admission
   /** Takes nothing new, lets streams end for at most `drainMs` (10 s), then closes everything. */
   stop(drainMs?: number): Promise<void>
@@ -134,6 +135,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     authority,
     sessions,
     publications,
+    streams,
     admission,
     stop,
   }

@@ -107,6 +107,11 @@ export class Streams {
     return this.#resumption.open({ tenantId, site }, meta, handler)
   }
 
+  /** Streams of the relay's own that wait for a path. */
+  get waitingCount(): number {
+    return this.#resumption.waitingCount
+  }
+
   /** An agent of a site has come: streams that wait for it go on. */
   agentCame(tenantId: string, site: string): void {
     this.#resumption.tryNow((context) => context.tenantId === tenantId && context.site === site)
