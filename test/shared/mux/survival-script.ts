@@ -8,6 +8,10 @@ export type Ending = 'survive' | 'grace'
 /** Longer than the grace time of both ends together with the notice of the loss, in ms. */
 const GRACE_IS_OVER_MS = 60_000
 
+/** Trouble goes on for so long at most, and is followed by so much calm, in ms: together less than the grace time. */
+const TROUBLE_MS = 15_000
+const CALM_MS = 8_000
+
 /** Probes that were told to read no more. */
 const stopped = new WeakSet<StreamProbe>()
 
@@ -27,7 +31,14 @@ export function runSurvival(seed: number, ending: Ending = 'survive'): void {
   // Every other seed is free of the rougher ways to end, so that nothing can excuse a stream that ended badly.
   const isRough = seed % 2 === 0
   const steps = 20 + world.below(100)
-  for (let count = 0; count < steps; count++) step(world, isRough)
+  let calmAt = world.effects.now()
+  for (let count = 0; count < steps; count++) {
+    step(world, isRough)
+    if (world.effects.now() - calmAt < TROUBLE_MS) continue
+    world.refusals = 0
+    world.effects.advance(CALM_MS)
+    calmAt = world.effects.now()
+  }
   if (ending === 'grace') expire(world)
   else settle(world)
   for (const pair of world.pairs) compare(pair, ending === 'grace')
