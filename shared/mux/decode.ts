@@ -119,6 +119,12 @@ const DECODERS: Readonly<Record<number, { onLink: boolean; min: number; max: num
     max: MAX_META_BYTES,
     decode: (_flags, _id, payload) => ({ type: 'HELLO_OK', id: 0, meta: payload }),
   },
+  [FRAME.NOTICE]: {
+    onLink: true,
+    min: 1,
+    max: MAX_META_BYTES,
+    decode: (_flags, _id, payload) => ({ type: 'NOTICE', id: 0, meta: payload }),
+  },
 }
 
 /** Whether a control frame of this type exists. */

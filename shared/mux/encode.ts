@@ -116,7 +116,10 @@ export function encodeControl(frame: ControlFrame): Uint8Array {
 }
 
 function encodeLinkFrame(
-  frame: Extract<ControlFrame, { type: 'PING' | 'PONG' | 'ACK' | 'GOAWAY' | 'HELLO' | 'HELLO_OK' }>,
+  frame: Extract<
+    ControlFrame,
+    { type: 'PING' | 'PONG' | 'ACK' | 'GOAWAY' | 'HELLO' | 'HELLO_OK' | 'NOTICE' }
+  >,
 ): Uint8Array {
   switch (frame.type) {
     case 'PING':
@@ -141,7 +144,8 @@ function encodeLinkFrame(
       return bytes
     }
     case 'HELLO':
-    case 'HELLO_OK': {
+    case 'HELLO_OK':
+    case 'NOTICE': {
       const bytes = start(FRAME[frame.type], 0, 0, metaLength(frame.meta))
       bytes.set(frame.meta, 8)
       return bytes

@@ -103,12 +103,14 @@ export class FrameReader {
       if (this.#remaining === 0) this.#emptyData()
       return DATA_HEAD
     }
-    if (type >= SKIPPABLE.from && type <= SKIPPABLE.to) {
+    if (!isKnownType(type)) {
+      if (type < SKIPPABLE.from || type > SKIPPABLE.to) {
+        throw new TunnelError('PROTOCOL', `unknown frame type 0x${type.toString(16)}`)
+      }
       this.#skipping = true
       this.#remaining = length
       return HEADER_BYTES
     }
-    if (!isKnownType(type)) throw new TunnelError('PROTOCOL', `unknown frame type 0x${type.toString(16)}`)
     this.#type = type
     if (length === 0) this.#control(NO_BYTES)
     else this.#payloadBytes = length

@@ -28,7 +28,7 @@ export const MAX_OFFSET = Number.MAX_SAFE_INTEGER
 /** Longest detail of RESET in bytes of UTF-8. */
 export const MAX_DETAIL_BYTES = 256
 
-/** Longest CBOR item inside OPEN, OPEN_OK, GOAWAY and HELLO, in bytes. */
+/** Longest CBOR item inside OPEN, OPEN_OK, GOAWAY, HELLO and NOTICE, in bytes. */
 export const MAX_META_BYTES = 8_192
 
 export const FRAME = {
@@ -46,9 +46,10 @@ export const FRAME = {
   HELLO_OK: 0x0b,
   RESUME: 0x0e,
   PATH_LOST: 0x0f,
+  NOTICE: 0x41,
 } as const
 
-/** First type of the range that a receiver skips unread (0x40 to 0x7f); unknown types outside it are fatal. */
+/** The range of types that a receiver which does not know them skips unread; unknown types outside it are fatal. */
 export const SKIPPABLE = { from: 0x40, to: 0x7f } as const
 
 export const FLAG = {
@@ -109,6 +110,7 @@ export type ControlFrame =
     }
   | { readonly type: 'HELLO'; readonly id: 0; readonly meta: Uint8Array }
   | { readonly type: 'HELLO_OK'; readonly id: 0; readonly meta: Uint8Array }
+  | { readonly type: 'NOTICE'; readonly id: 0; readonly meta: Uint8Array }
   | { readonly type: 'RESUME'; readonly id: number; readonly received: number }
   | { readonly type: 'PATH_LOST'; readonly id: number; readonly fin: boolean }
 

@@ -29,6 +29,11 @@ export interface SessionHandler {
    */
   opening(frame: OpenFrame): void
   goAway(frame: GoAwayFrame): void
+  /**
+   * NOTICE: what the peer would like to be known. `meta` is a view of the received bytes: copy what you keep. Who leaves it
+   * out ignores all of them. @throws {TunnelError} which ends the session
+   */
+  notice?(meta: Uint8Array): void
   /** There is something to transmit. May be called many times a turn. */
   wake(): void
 }

@@ -9,6 +9,8 @@ export const SESSION_LIMITS = {
   opensPerSecond: 20_000,
   resetsPerSecond: 5_000,
   resetBurst: 10_000,
+  noticesPerSecond: 5,
+  noticeBurst: 100,
   /** A relay may open and reset so many times more, because it speaks for many connectors. */
   relayShare: 8,
   /** With more control bytes waiting for a peer that reads slowly, nothing more is opened there. */

@@ -42,6 +42,7 @@ export class Session implements StreamCarrier {
   readonly #creditDue: CreditSource[] = []
   readonly #opens: TokenBucket
   readonly #resets: TokenBucket
+  readonly #notices = new TokenBucket(SESSION_LIMITS.noticesPerSecond, SESSION_LIMITS.noticeBurst)
   readonly #openings = new Openings((id, stream) => this.#entries.get(id) === stream)
   #nextId: number
   #lastPeerId = 0
@@ -255,6 +256,11 @@ export class Session implements StreamCarrier {
     )
   }
 
+  /** Tells the peer something that it may ignore; `meta` is CBOR, at most 8,192 bytes, and the peer counts them (section 10). */
+  sendNotice(meta: Uint8Array): void {
+    this.control(encodeControl({ type: 'NOTICE', id: 0, meta }))
+  }
+
   /** Resets every stream of ours; for an end that is for good. */
   resetAll(code: ErrorCode, detail = ''): void {
     for (const entry of [...this.#entries.values()]) entry.reset(code, detail)
@@ -331,6 +337,10 @@ export class Session implements StreamCarrier {
       case 'GOAWAY':
         this.#peerDrains = true
         this.#handler.goAway(frame)
+        return
+      case 'NOTICE':
+        if (!this.#notices.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many NOTICEs')
+        this.#handler.notice?.(frame.meta)
         return
       case 'PING':
       case 'PONG':

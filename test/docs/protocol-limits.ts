@@ -11,6 +11,8 @@ export const LIMITS: Readonly<Record<string, readonly [file: string, before: str
   'OPENs a second': ['shared/mux/session-limits.ts', 'opensPerSecond: '],
   'RESETs a second on average': ['shared/mux/session-limits.ts', 'resetsPerSecond: '],
   'RESETs at once': ['shared/mux/session-limits.ts', 'resetBurst: '],
+  'NOTICEs a second on average': ['shared/mux/session-limits.ts', 'noticesPerSecond: '],
+  'NOTICEs at once': ['shared/mux/session-limits.ts', 'noticeBurst: '],
   'PINGs a second on average': ['shared/mux/link.ts', '#pings = new TokenBucket('],
   'PINGs at once': ['shared/mux/link.ts', '#pings = new TokenBucket(10, '],
   'DATA bytes before an ACK is due': ['shared/mux/link.ts', 'ACK_BYTES = '],

@@ -38,6 +38,7 @@ export class SessionEnd implements FrameSink {
   /** Probes of the streams that the peer opened, in order. */
   readonly accepted: StreamProbe[] = []
   readonly goAways: GoAwayFrame[] = []
+  readonly notices: Uint8Array[] = []
   greetings = 0
   /** What ended the session, seen from here. */
   error: TunnelError | undefined
@@ -66,6 +67,7 @@ export class SessionEnd implements FrameSink {
         },
         opening: (frame) => this.#opening(this, frame),
         goAway: (frame) => this.goAways.push(frame),
+        notice: (meta) => this.notices.push(meta.slice()),
         wake: () => this.#wake(),
       },
     })

@@ -48,7 +48,7 @@ export function frameOf({ id, offset, bytes }: FrameParts): fc.Arbitrary<AnyFram
       meta: bytes,
     }),
     fc.record({
-      type: is('HELLO', 'HELLO_OK'),
+      type: is('HELLO', 'HELLO_OK', 'NOTICE'),
       id: link,
       meta: fc.uint8Array({ minLength: 1, maxLength: 30 }),
     }),

@@ -36,6 +36,7 @@ function openFrame(id: number, more: Partial<Extract<ControlFrame, { type: 'OPEN
 }
 
 const PING: ControlFrame = { type: 'PING', id: 0, opaque: new Uint8Array(8) }
+const NOTICE: ControlFrame = { type: 'NOTICE', id: 0, meta: Uint8Array.of(0xa0) }
 
 describe('what costs a peer one stream', () => {
   const cases: [string, ErrorCode, (id: number) => (ControlFrame | DataFrame)[]][] = [
@@ -118,6 +119,7 @@ describe('what costs a peer its session', () => {
     ['a second greeting', 'PROTOCOL', [{ type: 'HELLO', id: 0, meta: new Uint8Array(1) }]],
     ['the greeting of the other side', 'PROTOCOL', [{ type: 'HELLO_OK', id: 0, meta: new Uint8Array(1) }]],
     ['a flood of PING', 'ENHANCE_CALM', Array.from({ length: 101 }, () => PING)],
+    ['a flood of NOTICE', 'ENHANCE_CALM', Array.from({ length: 101 }, () => NOTICE)],
     [
       'a flood of OPEN',
       'ENHANCE_CALM',
@@ -152,6 +154,7 @@ describe('what costs a peer its session', () => {
   for (const frame of [
     openFrame(1),
     data(1, 0, 1),
+    NOTICE,
     { type: 'CREDIT', id: 1, maxOffset: 1, consumed: 0, fin: false },
     { type: 'GOAWAY', id: 0, code: 0, lastId: 0, drainMs: 0, retryAfterMs: 0, meta: NOTHING },
     { type: 'HELLO_OK', id: 0, meta: new Uint8Array(1) },

@@ -24,11 +24,13 @@ const TYPE_OF = [
   'PATH_LOST',
 ] as const
 
+const NOTICE = 0x41
+
 export function naiveEncode(frame: AnyFrame): Uint8Array {
   const body = naiveBody(frame)
   const whole = new Uint8Array(8 + body.length)
   const view = new DataView(whole.buffer)
-  view.setUint8(0, TYPE_OF.indexOf(frame.type))
+  view.setUint8(0, frame.type === 'NOTICE' ? NOTICE : TYPE_OF.indexOf(frame.type))
   view.setUint8(1, 'flags' in frame ? frame.flags : 'fin' in frame && frame.fin ? 1 : 0)
   view.setUint16(2, body.length)
   view.setUint32(4, frame.id)
@@ -71,6 +73,7 @@ function naiveBody(frame: AnyFrame): Uint8Array {
       )
     case 'HELLO':
     case 'HELLO_OK':
+    case 'NOTICE':
       return frame.meta
     case 'RESUME':
       return u64(frame.received)
@@ -88,10 +91,10 @@ export function naiveDecode(bytes: Uint8Array): AnyFrame | undefined {
   const id = view.getUint32(4)
   const body = bytes.subarray(8)
   refuseUnless(length <= 16_368 && length === body.length)
-  if (type >= 0x40 && type < 0x80) return undefined
-  const name = TYPE_OF[type]
+  if (type >= 0x40 && type < 0x80 && type !== NOTICE) return undefined
+  const name = type === NOTICE ? 'NOTICE' : TYPE_OF[type]
   if (name === undefined) throw new TunnelError('PROTOCOL')
-  const isOfLink = ['PING', 'PONG', 'ACK', 'GOAWAY', 'HELLO', 'HELLO_OK'].includes(name)
+  const isOfLink = ['PING', 'PONG', 'ACK', 'GOAWAY', 'HELLO', 'HELLO_OK', 'NOTICE'].includes(name)
   refuseUnless(isOfLink === (id === 0))
   return naiveFields({ name, flags, id }, body)
 }
@@ -168,6 +171,7 @@ function naiveFields(
       }
     case 'HELLO':
     case 'HELLO_OK':
+    case 'NOTICE':
       sized(1, 8_192)
       return { type: head.name, id: 0, meta: body.slice() }
   }

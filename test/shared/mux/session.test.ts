@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { INITIAL_CREDIT } from '../../../shared/mux/frame.ts'
+import { INITIAL_CREDIT, MAX_META_BYTES } from '../../../shared/mux/frame.ts'
 import { INITIAL_WINDOW } from '../../../shared/mux/window.ts'
 import type { SessionEnd } from '../../support/session-end.ts'
 import { createPair } from '../../support/session-pair.ts'
@@ -167,4 +167,15 @@ describe('moving bytes', () => {
     assert.equal(pair.relay.peer(1).received, 100)
     assert.ok(pair.relay.peer(0).received < 20_000_000)
   })
+})
+
+test('notices arrive as they were sent, in both directions', () => {
+  const pair = createPair({ cuts: 'random' })
+  const longest = new Uint8Array(MAX_META_BYTES).fill(7)
+  pair.peer.session.sendNotice(OK_META)
+  pair.peer.session.sendNotice(longest)
+  pair.relay.session.sendNotice(OK_META)
+  pair.run(100)
+  assert.deepEqual(pair.relay.notices, [OK_META, longest])
+  assert.deepEqual(pair.peer.notices, [OK_META])
 })
