@@ -1,0 +1,37 @@
+/**
+ * Everything that the audit chain tells of, with what its `object` is. A name is a promise: filters and exports match on
+ * it, and records are never rewritten. A new act gets a line here first; docs/audit.md shows the same table.
+ */
+export const AUDIT_ACTIONS = {
+  'relay.start': 'the relay began; outcome SESSION_LOST where it had not been stopped before',
+  'relay.stop': 'the relay ended and everything before is written',
+  'audit.lost': 'records of streams that could not be kept; the object is their number',
+  'audit.held':
+    'refusals of strangers beyond the rate that is written one by one; the object is their number',
+  'tenant.add': 'a tenant',
+  'tenant.remove': 'a tenant, with everything of it',
+  'environment.add': 'an environment',
+  'environment.remove': 'an environment',
+  'token.create': 'the site of a join token',
+  'agent.enroll': 'an agent',
+  'agent.renew': 'an agent',
+  'agent.revoke': 'an agent',
+  'connector.add': 'a connector',
+  'connector.revoke': 'a connector',
+  'grant.set': 'a connector; the detail names its resources',
+  'publication.add': 'an address; the detail names the resource',
+  'publication.remove': 'an address; the detail names the resource',
+  'session.open': 'an agent or connector that came in',
+  'session.close': 'an agent or connector that left; outcome: why',
+  'session.refuse': 'an agent or connector that was not let in',
+  'stream.open': 'SITE/RESOURCE',
+  'stream.close': 'SITE/RESOURCE; outcome: why; the detail holds the bytes',
+  'stream.refuse': 'SITE/RESOURCE that was not granted or could not be reached',
+} as const satisfies Record<string, string>
+
+export type AuditAction = keyof typeof AUDIT_ACTIONS
+
+/** True for the name of an act. */
+export function isAuditAction(text: string): text is AuditAction {
+  return Object.hasOwn(AUDIT_ACTIONS, text)
+}
