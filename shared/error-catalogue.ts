@@ -4,7 +4,7 @@
  * docs/errors.md is made from this table.
  */
 /** The stretch of the road on which something failed. */
-export type Leg = 'connector-relay' | 'relay' | 'relay-agent' | 'agent' | 'agent-target' | 'local'
+export type Leg = 'connector-relay' | 'proxy' | 'relay' | 'relay-agent' | 'agent' | 'agent-target' | 'local'
 
 /** Who can put it right. `nobody` means: it mends itself, try again. */
 export type Actor = 'nobody' | 'connector developer' | 'relay operator' | 'site administrator'
@@ -75,6 +75,10 @@ export const ERRORS = {
   JOIN_STRING: { http: 400, socks: 1, exit: EXIT.usage, retryable: false, leg: 'local', actor: 'site administrator', text: "The join string is not whole or not one of Sallyport's.", next: 'copy it again; at the relay: sallyport relay join-token SITE' },
   JOIN_TOKEN: { http: 403, socks: 1, exit: EXIT.identity, retryable: false, leg: 'relay', actor: 'relay operator', text: 'The join token is unknown, spent or too old.', next: 'at the relay: sallyport relay join-token SITE' },
   RELAY_UNREACHABLE: { http: 502, socks: 1, exit: EXIT.unreachable, retryable: true, leg: 'connector-relay', actor: 'nobody', text: 'The relay cannot be reached.', next: 'check the address, the firewall and the proxy on the way to the relay' },
+  PROXY_AUTH: { http: 407, socks: 2, exit: EXIT.identity, retryable: false, leg: 'proxy', actor: 'site administrator', text: 'The proxy on the way to the relay wants credentials that it did not get.', next: 'put USER:PASSWORD into a file of mode 0600 and name it: --proxy-credentials-file FILE' },
+  PROXY_UNREACHABLE: { http: 502, socks: 1, exit: EXIT.unreachable, retryable: true, leg: 'proxy', actor: 'site administrator', text: 'The proxy on the way to the relay cannot be reached or gave no right answer.', next: 'check the address of the proxy: --proxy URL, or the environment variable HTTPS_PROXY' },
+  PROXY_REFUSED: { http: 502, socks: 2, exit: EXIT.unreachable, retryable: true, leg: 'proxy', actor: 'site administrator', text: 'The proxy does not open the way to the relay.', next: 'ask the network team to allow CONNECT to the address of the relay' },
+  PAC: { http: 502, socks: 1, exit: EXIT.usage, retryable: true, leg: 'proxy', actor: 'site administrator', text: 'The PAC file cannot be used.', next: 'open the PAC file in a browser from this machine, or name the proxy itself: --proxy URL' },
   RELAY_IDENTITY: { http: 502, socks: 1, exit: EXIT.identity, retryable: false, leg: 'connector-relay', actor: 'relay operator', text: 'What answered is not the relay that was pinned.', next: 'is there a TLS inspector on the way? compare the CA hash with the relay operator' },
   IDENTITY: { http: 401, socks: 2, exit: EXIT.identity, retryable: false, leg: 'relay', actor: 'relay operator', text: 'The relay does not know this identity.', next: 'ask the relay operator for a new join string or credentials file' },
   CREDENTIALS: { http: 400, socks: 1, exit: EXIT.usage, retryable: false, leg: 'local', actor: 'connector developer', text: 'The credentials file cannot be used.', next: 'at the relay: sallyport relay connector add NAME --resource SITE/RESOURCE' },

@@ -20,6 +20,7 @@ export interface FailureReport {
 
 const LEGS: Record<Leg, string> = {
   'connector-relay': 'between the connector and the relay',
+  proxy: 'the proxy on the way to the relay',
   relay: 'at the relay',
   'relay-agent': 'between the relay and the agent',
   agent: 'at the agent',

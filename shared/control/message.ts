@@ -11,6 +11,7 @@ export const PATH_PREFIX = '/v1/'
 
 const LEGS = [
   'connector-relay',
+  'proxy',
   'relay',
   'relay-agent',
   'agent',

@@ -19,6 +19,7 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'IDENTITY',
   'EXPIRED',
   'RELAY_IDENTITY',
+  'PROXY_AUTH',
   'REPLACED',
 ])
 
