@@ -3,7 +3,7 @@ import { DATA_HEAD_BYTES, encodeControl } from './encode.ts'
 import { type ControlFrame, FLAG, FRAME, MAX_DATA_BYTES } from './frame.ts'
 import { FrameReader } from './frame-reader.ts'
 import { InFlight } from './in-flight.ts'
-import { type DataSource, type Piece, Scheduler } from './scheduler.ts'
+import type { Piece } from './scheduler.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 /** DATA bytes after which an ACK is due at once, and the longest it waits otherwise in ms. */
@@ -33,6 +33,13 @@ export interface FrameSink {
   data(piece: Piece): void
 }
 
+/** Where a link takes its DATA from; links of one session share what lies behind it. */
+export interface PieceQueue {
+  /** True where `next` surely gives nothing. */
+  readonly isEmpty: boolean
+  next(maxBytes: number, now: number): Piece | undefined
+}
+
 export interface LinkHandler {
   data(id: number, flags: number, offset: number, bytes: Uint8Array): void
   /** Any frame but DATA, PING, PONG and ACK. */
@@ -51,7 +58,7 @@ export class Link {
   readonly inFlight = new InFlight()
   readonly #handler: LinkHandler
   readonly #reader: FrameReader
-  readonly #scheduler = new Scheduler()
+  readonly #queue: PieceQueue
   #urgent: Uint8Array[] = []
   #control: Uint8Array[] = []
   #controlBytes = 0
@@ -70,8 +77,9 @@ export class Link {
   #ackDueAt = Number.POSITIVE_INFINITY
 
   /** `pingIntervalMs`: silence after which a PING goes out; the shell adds its jitter. */
-  constructor(options: { handler: LinkHandler; pingIntervalMs: number; now: number }) {
+  constructor(options: { handler: LinkHandler; queue: PieceQueue; pingIntervalMs: number; now: number }) {
     this.#handler = options.handler
+    this.#queue = options.queue
     this.#pingIntervalMs = options.pingIntervalMs
     this.#now = options.now
     this.#lastReceivedAt = options.now
@@ -132,17 +140,6 @@ export class Link {
     this.#handler.wake()
   }
 
-  /** Puts a source with data in line. */
-  ready(source: DataSource): void {
-    this.#scheduler.add(source, this.#now)
-    this.#handler.wake()
-  }
-
-  /** Takes a source out of line: it goes on elsewhere. */
-  forget(source: DataSource): void {
-    if (source.isQueued) this.#scheduler.remove(source)
-  }
-
   /**
    * Hands frames of about `maxBytes` in all to `sink`: urgent, control, data.
    * @returns the bytes handed over, WebSocket headers not counted
@@ -164,7 +161,7 @@ export class Link {
     this.#handler.collect(now)
     if (this.#controlBytes > 0) sent += this.#transmitControl(sink)
     while (sent < maxBytes && this.#isDataReady) {
-      const piece = this.#scheduler.next(MAX_DATA_BYTES, now)
+      const piece = this.#queue.next(MAX_DATA_BYTES, now)
       if (piece === undefined) break
       const bytes = piece.bytes.length + DATA_HEAD_BYTES
       this.inFlight.sent(bytes, now)
@@ -195,7 +192,7 @@ export class Link {
   }
 
   get #isDataReady(): boolean {
-    return this.#openCount === 0 && !this.#scheduler.isEmpty && this.inFlight.room > 0
+    return this.#openCount === 0 && !this.#queue.isEmpty && this.inFlight.room > 0
   }
 
   /** Monotonic ms at which `tick` wants to be called; calling it earlier or later does no harm. */
@@ -277,7 +274,7 @@ export class Link {
         if (!this.inFlight.acknowledged(frame.received, frame.holdUs / 1_000, this.#now)) {
           throw new TunnelError('PROTOCOL', 'an ACK of bytes that were never sent')
         }
-        if (!this.#scheduler.isEmpty) this.#handler.wake()
+        if (!this.#queue.isEmpty) this.#handler.wake()
         return
       default:
         this.#handler.control(frame)

@@ -3,11 +3,12 @@ import { encodeControl } from './encode.ts'
 import { type ControlFrame, FLAG, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
 import { type FrameSink, Link } from './link.ts'
 import { Openings } from './openings.ts'
-import type { DataSource } from './scheduler.ts'
+import { type DataSource, Scheduler } from './scheduler.ts'
 import { isReattach, type OpenFrame, type SessionHandler, type StreamEntry } from './session-handler.ts'
 import { SESSION_LIMITS } from './session-limits.ts'
 import { Stream } from './stream.ts'
 import type { Carried, CreditSource, StreamCarrier, StreamHandler } from './stream-handler.ts'
+import { StreamIds } from './stream-ids.ts'
 import { TokenBucket } from './token-bucket.ts'
 import type { WindowBudget } from './window.ts'
 
@@ -44,8 +45,8 @@ export class Session implements StreamCarrier {
   readonly #resets: TokenBucket
   readonly #notices = new TokenBucket(SESSION_LIMITS.noticesPerSecond, SESSION_LIMITS.noticeBurst)
   readonly #openings = new Openings((id, stream) => this.#entries.get(id) === stream)
-  #nextId: number
-  #lastPeerId = 0
+  readonly #ids: StreamIds
+  readonly #scheduler = new Scheduler()
   #isGreeted = false
   #hasPeerGreeted = false
   #isDraining = false
@@ -65,7 +66,7 @@ export class Session implements StreamCarrier {
       SESSION_LIMITS.opensPerSecond * share,
     )
     this.#resets = new TokenBucket(SESSION_LIMITS.resetsPerSecond * share, SESSION_LIMITS.resetBurst * share)
-    this.#nextId = options.firstId ?? (this.#isRelay ? 2 : 1)
+    this.#ids = new StreamIds(options.role, options.firstId)
     this.#now = options.now
     this.#sweepAt = options.now + SWEEP_MS
     this.link = new Link({
@@ -75,6 +76,7 @@ export class Session implements StreamCarrier {
         wake: () => this.#handler.wake(),
         collect: (now) => this.#collectCredits(now),
       },
+      queue: this.#scheduler,
       pingIntervalMs: options.pingIntervalMs,
       now: options.now,
     })
@@ -95,7 +97,7 @@ export class Session implements StreamCarrier {
 
   /** True where the ids will run out: the owner should make a new session. */
   get wantsRoll(): boolean {
-    return this.#nextId >= SESSION_LIMITS.rollAtId
+    return this.#ids.areShort
   }
 
   /** Takes bytes of a WebSocket message. @throws {TunnelError} which ends the session; call `close` with it */
@@ -206,10 +208,7 @@ export class Session implements StreamCarrier {
     if (this.link.controlBytes > SESSION_LIMITS.controlBytesAtOpen) {
       throw new TunnelError('OVERLOADED', 'the peer reads too slowly')
     }
-    const id = this.#nextId
-    if (id > SESSION_LIMITS.lastId) throw new TunnelError('DRAINING', 'stream ids have run out')
-    this.#nextId += 2
-    return id
+    return this.#ids.take()
   }
 
   /** Puts a route behind an id that `takeId` gave, or that an OPEN brought. */
@@ -248,7 +247,7 @@ export class Session implements StreamCarrier {
         type: 'GOAWAY',
         id: 0,
         code: wireFromCode(code),
-        lastId: this.#lastPeerId,
+        lastId: this.#ids.lastOfPeer,
         drainMs,
         retryAfterMs,
         meta: NO_BYTES,
@@ -287,7 +286,9 @@ export class Session implements StreamCarrier {
   }
 
   ready(source: DataSource): void {
-    if (!this.isClosed) this.link.ready(source)
+    if (this.isClosed) return
+    this.#scheduler.add(source, this.#now)
+    this.#handler.wake()
   }
 
   creditDue(source: CreditSource): void {
@@ -301,7 +302,7 @@ export class Session implements StreamCarrier {
 
   forget(stream: Carried): void {
     this.#entries.delete(stream.id)
-    this.link.forget(stream)
+    if (stream.isQueued) this.#scheduler.remove(stream)
     const at = this.#creditDue.indexOf(stream)
     if (at !== -1) this.#creditDue.splice(at, 1)
   }
@@ -360,11 +361,8 @@ export class Session implements StreamCarrier {
   }
 
   #onOpen(frame: OpenFrame): void {
-    if (this.#isOurs(frame.id) || frame.id <= this.#lastPeerId || frame.id > SESSION_LIMITS.lastId) {
-      throw new TunnelError('PROTOCOL', `OPEN with id ${frame.id} after ${this.#lastPeerId}`)
-    }
+    this.#ids.book(frame.id)
     if (!this.#opens.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many OPENs')
-    this.#lastPeerId = frame.id
     try {
       if (this.#isDraining) throw new TunnelError('REFUSED', 'draining')
       if (this.#entries.size >= SESSION_LIMITS.streams) throw new TunnelError('REFUSED', 'too many streams')
@@ -386,7 +384,7 @@ export class Session implements StreamCarrier {
 
   #onStreamFrame(frame: StreamFrame): void {
     // What we opened the peer may refuse as often as we ask; only opening and resetting at once is a way to wear us out.
-    if (frame.type === 'RESET' && !this.#isOurs(frame.id) && !this.#resets.take(this.#now)) {
+    if (frame.type === 'RESET' && !this.#ids.isOurs(frame.id) && !this.#resets.take(this.#now)) {
       throw new TunnelError('ENHANCE_CALM', 'too many RESETs')
     }
     const entry = this.#entries.get(frame.id)
@@ -401,17 +399,9 @@ export class Session implements StreamCarrier {
     }
   }
 
-  /** Relays open even ids, agents and connectors odd ones. */
-  #isOurs(id: number): boolean {
-    return id % 2 === (this.#isRelay ? 0 : 1)
-  }
-
-  /** Frames of a stream that is just over are late, not wrong; those of one that never was are. */
   #checkKnown(id: number): void {
     if (!this.#isGreeted) throw new TunnelError('PROTOCOL', 'a stream before the greeting')
-    if (this.#isOurs(id) ? id >= this.#nextId : id > this.#lastPeerId) {
-      throw new TunnelError('PROTOCOL', `stream ${id} was never opened`)
-    }
+    this.#ids.check(id)
   }
 
   #blame(entry: StreamEntry, error: unknown): void {
