@@ -16,6 +16,8 @@ export interface Hello {
   readonly held: readonly string[]
   /** SHA-256 of the site's rules, so that the relay can show when they changed; agents only. */
   readonly policyDigest?: Uint8Array
+  /** The signed release that runs, as `CHANNEL/VERSION`; agents only. A statement: the relay cannot check it. */
+  readonly release?: string
 }
 
 /** What the relay answers. */
@@ -50,6 +52,7 @@ const helloSchema = v.object({
   product: name,
   held: v.pipe(v.array(name), v.maxLength(MAX_HELD)),
   policyDigest: v.optional(bytes(32)),
+  release: v.optional(name),
 })
 
 const helloOkSchema = v.object({
@@ -79,8 +82,13 @@ export function decodeHello(meta: Uint8Array): Hello & { readonly version: numbe
   if (version < Math.max(hello.versions[0], PROTOCOL_VERSIONS.min)) {
     throw new TunnelError('PROTOCOL', `no common revision: the peer speaks ${hello.versions.join(' to ')}`)
   }
-  const { policyDigest, ...rest } = hello
-  return policyDigest === undefined ? { ...rest, version } : { ...rest, policyDigest, version }
+  const { policyDigest, release, ...rest } = hello
+  return {
+    ...rest,
+    version,
+    ...(policyDigest === undefined ? {} : { policyDigest }),
+    ...(release === undefined ? {} : { release }),
+  }
 }
 
 /** CBOR of HELLO_OK. */

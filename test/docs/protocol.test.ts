@@ -135,6 +135,7 @@ describe('the maps in docs/protocol.md', () => {
     product: 'example/1',
     held: [],
     policyDigest: new Uint8Array(32),
+    release: 'stable/0.1.0',
   }
   const helloOk = {
     version: 1,
