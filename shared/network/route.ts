@@ -94,7 +94,11 @@ export function parseProxyCredentials(text: string): ProxyCredentials {
 
 function checkedCredentials(user: string, password: string): ProxyCredentials {
   const isRight =
-    user !== '' && user.length <= 255 && password.length <= 1_024 && !hasControl(user) && !hasControl(password)
+    user !== '' &&
+    user.length <= 255 &&
+    password.length <= 1_024 &&
+    !hasControl(user) &&
+    !hasControl(password)
   if (!isRight) throw wrongCredentials()
   return { user, password: new Secret(password) }
 }
