@@ -58,10 +58,14 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
   ],
 ] as const satisfies readonly (readonly [string, Route])[])
 
-/** The paths that become tunnels, and who may. */
-export const UPGRADES: ReadonlyMap<string, 'agent' | 'connector'> = new Map([
-  ['/v1/agent', 'agent'],
-  ['/v1/connector', 'connector'],
+/** The paths that are upgraded, who may, and what becomes of the connection. */
+export const UPGRADES: ReadonlyMap<
+  string,
+  { readonly kind: 'agent' | 'connector'; readonly use: 'session' | 'idle' }
+> = new Map([
+  ['/v1/agent', { kind: 'agent', use: 'session' }],
+  ['/v1/connector', { kind: 'connector', use: 'session' }],
+  ['/v1/idle', { kind: 'agent', use: 'idle' }],
 ])
 
 /** The certificate of the connection's other end and what TLS said of it. */

@@ -15,6 +15,7 @@ import type { HttpIngress } from '../ingress/http.ts'
 import { type AcceptContext, acceptSession } from './accept.ts'
 import type { Admission } from './admission.ts'
 import { type FrontDoor, guardFrontDoor, type PassThrough } from './front-door.ts'
+import { holdIdle } from './idle-hold.ts'
 import { answerRoute, peerOf, UPGRADES } from './routes.ts'
 
 /** Connections of every kind in all. */
@@ -131,20 +132,21 @@ async function upgrade(
   const { socket } = request
   socket.on('error', () => undefined)
   try {
-    const kind = UPGRADES.get(request.url ?? '')
-    if (kind === undefined) throw new TunnelError('NOT_FOUND')
+    const path = UPGRADES.get(request.url ?? '')
+    if (path === undefined) throw new TunnelError('NOT_FOUND')
     if (options.isDraining()) throw new TunnelError('DRAINING')
     const peer = peerOf(request)
     const principal = await identify(options.authority, peer.certificate, peer.authorized)
-    if (principal.kind !== kind)
-      throw new TunnelError('IDENTITY', `a ${principal.kind} on the path of a ${kind}`)
+    if (principal.kind !== path.kind)
+      throw new TunnelError('IDENTITY', `a ${principal.kind} on the path of a ${path.kind}`)
     if (!(request.headers['sec-websocket-protocol'] ?? '').split(/, ?/).includes(SUBPROTOCOL)) {
       throw new TunnelError('PROTOCOL', `the subprotocol is ${SUBPROTOCOL}`)
     }
     if (!options.admission.takeTunnel()) throw new TunnelError('OVERLOADED', 'Too many tunnels open at once.')
     if (socket.destroyed) return
     door.ticketOf(socket)?.prove()
-    acceptSession(options, request, head, principal)
+    if (path.use === 'session') acceptSession(options, request, head, principal)
+    else holdIdle(options, request, head, principal)
   } catch (cause) {
     const error = isTunnelError(cause) ? cause : new TunnelError('INTERNAL', '', { cause })
     options.log.info({ code: error.code, source: request.socket.remoteAddress }, 'upgrade refused')

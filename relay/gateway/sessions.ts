@@ -21,6 +21,9 @@ export interface LiveSession {
   close(error: TunnelError): void
 }
 
+/** A connection of an identity that is no session. */
+export type OwnedConnection = Pick<LiveSession, 'principal' | 'close'>
+
 /** How long the streams of a session whose ids run out may stay on it, in ms. */
 const ROLL_DRAIN_MS = 24 * 3_600_000
 
@@ -46,6 +49,7 @@ export class Sessions {
   readonly #agents = new Map<string, Set<LiveSession>>()
   readonly #all = new Set<LiveSession>()
   readonly #expiries = new Map<LiveSession, number>()
+  readonly #others = new Set<OwnedConnection>()
   #generation = 0
   #cancel: () => void
 
@@ -108,10 +112,21 @@ export class Sessions {
     return best
   }
 
-  /** Closes every session of an identity. @returns how many there were */
+  /** Has a connection closed when its identity is revoked. @returns how many such the identity has now */
+  track(connection: OwnedConnection): number {
+    this.#others.add(connection)
+    const { id } = connection.principal
+    return [...this.#others].filter(({ principal }) => principal.id === id).length
+  }
+
+  untrack(connection: OwnedConnection): void {
+    this.#others.delete(connection)
+  }
+
+  /** Closes every session and every other connection of an identity. @returns how many there were */
   revoke(kind: Principal['kind'], tenantId: string, id: string): number {
     let count = 0
-    for (const live of [...this.#all]) {
+    for (const live of [...this.#all, ...this.#others]) {
       const { principal } = live
       if (principal.kind !== kind || principal.tenantId !== tenantId || principal.id !== id) continue
       live.close(new TunnelError('REVOKED'))
@@ -124,9 +139,10 @@ export class Sessions {
     return [...this.#all]
   }
 
-  /** Stops watching the clock. The sessions are their owner's to close. */
+  /** Stops watching the clock and closes what is no session. The sessions are their owner's to close. */
   stop(): void {
     this.#cancel()
+    for (const other of [...this.#others]) other.close(new TunnelError('DRAINING'))
   }
 
   #replace(old: LiveSession, live: LiveSession): void {

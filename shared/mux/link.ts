@@ -99,6 +99,13 @@ export class Link {
     return this.#lastReceivedAt
   }
 
+  /** How long in ms nothing moved before the question or the DATA that got no answer, or until `now` where none waits. */
+  idleMs(now: number): number {
+    const asked = this.#pingAt === -1 ? now : this.#pingAt
+    const until = Math.min(asked, this.inFlight.waitingSince ?? asked)
+    return Math.max(0, until - this.#lastReceivedAt)
+  }
+
   /** DATA bytes received, headers included: what ACK reports. */
   get receivedData(): number {
     return this.#receivedData

@@ -30,7 +30,7 @@ const MAX_PROBLEM_BYTES = 8_192
  */
 export function dialRelay(
   address: RelayAddress,
-  path: '/v1/agent' | '/v1/connector',
+  path: '/v1/agent' | '/v1/connector' | '/v1/idle',
   identity: TunnelIdentity,
   signal: AbortSignal,
 ): Promise<net.Socket> {
