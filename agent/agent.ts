@@ -224,11 +224,11 @@ class RunningAgent {
       path: '/v1/agent',
       address,
       identity: this.#identity,
-      hello: {
+      hello: () => ({
         instance: this.#instance,
         held: [...this.#tunnels].map((tunnel) => tunnel.relay.session),
         policyDigest: policyDigest(this.#rules()),
-      },
+      }),
       effects,
       budget: this.#budget,
       mask: mask ?? 'zero',

@@ -119,7 +119,10 @@ export class Connector {
       path: '/v1/connector',
       address,
       identity: credentials,
-      hello: { instance: this.#instance, held: [...this.#tunnels].map((tunnel) => tunnel.relay.session) },
+      hello: () => ({
+        instance: this.#instance,
+        held: [...this.#tunnels].map((tunnel) => tunnel.relay.session),
+      }),
       effects: this.#effects,
       budget: this.#budget,
       mask: mask ?? 'zero',

@@ -1,9 +1,11 @@
 import type { Effects } from '../effects.ts'
-import { codeFromWire, type ErrorCode, TunnelError } from '../errors.ts'
+import { codeFromWire, type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
 import { decodeHelloOk, encodeHello, type Hello, type HelloOk } from '../handshake/hello.ts'
 import type { RelayAddress } from '../identity/relay-address.ts'
+import { encodeControl } from '../mux/encode.ts'
 import { Session } from '../mux/session.ts'
 import type { OpenFrame } from '../mux/session-handler.ts'
+import { SESSION_LIMITS } from '../mux/session-limits.ts'
 import type { WindowBudget } from '../mux/window.ts'
 import { dialRelay, type TunnelIdentity } from './dial-relay.ts'
 import { jitteredInterval, PING_INTERVAL_MS } from './liveness.ts'
@@ -12,14 +14,21 @@ import { SessionSocket } from './session-socket.ts'
 /** How long the relay may take to answer HELLO, in ms. */
 const HELLO_TIMEOUT_MS = 5_000
 
-/** How often a session that was told to go looks whether its streams are over, in ms. */
+/**
+ * How often a session that was told to go looks whether its streams are over, in ms; until the first look it takes OPENs
+ * that crossed the word, so this is longer than most round trips.
+ */
 const DRAIN_POLL_MS = 250
+
+/** What a HELLO says beside what is the same in each. */
+export type HelloContent = Pick<Hello, 'instance'> & Partial<Hello>
 
 export interface ClientTunnelOptions {
   readonly path: '/v1/agent' | '/v1/connector'
   readonly address: RelayAddress
   readonly identity: TunnelIdentity
-  readonly hello: Pick<Hello, 'instance'> & Partial<Hello>
+  /** Asked when the connection stands: what it names as held must be right at that moment. */
+  readonly hello: () => HelloContent | Promise<HelloContent>
   readonly effects: Effects
   readonly budget: WindowBudget
   readonly mask: 'zero' | 'random'
@@ -95,13 +104,13 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
       closed.resolve(error)
     },
   })
-  session.greet('HELLO', encodeHello(options.hello))
   const cancel = effects.after(HELLO_TIMEOUT_MS, () => {
     link.close(new TunnelError('RELAY_UNREACHABLE', 'the relay does not answer the greeting'))
   })
   const onAbort = () => link.close(new TunnelError('CANCELLED'))
   signal.addEventListener('abort', onAbort, { once: true })
   try {
+    session.greet('HELLO', encodeHello(await options.hello()))
     const relay = await greeted.promise
     return {
       session,
@@ -119,19 +128,38 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
   }
 }
 
-/** Lets the streams of a session end, then closes it. */
+/**
+ * Lets the streams of a session end, then closes it. The peer is told first, and OPENs that crossed the word are still
+ * taken for a moment: nobody is refused because of a planned end (docs/protocol.md section 8.3).
+ */
 export function drain(
   session: Session,
   link: Pick<SessionSocket, 'close'>,
   effects: Effects,
   drainMs: number,
 ): void {
-  session.goAway('DRAINING', drainMs)
+  announceEnd(session, drainMs)
   const until = effects.now() + drainMs
   const look = () => {
     if (session.isClosed) return
+    session.goAway('DRAINING', drainMs)
     if (session.streamCount === 0 || effects.now() >= until) link.close(new TunnelError('DRAINING'))
     else effects.after(DRAIN_POLL_MS, look)
   }
   effects.after(DRAIN_POLL_MS, look)
+}
+
+/** A GOAWAY that still takes every OPEN, as in RFC 9113 section 6.8. */
+function announceEnd(session: Session, drainMs: number): void {
+  session.control(
+    encodeControl({
+      type: 'GOAWAY',
+      id: 0,
+      code: wireFromCode('DRAINING'),
+      lastId: SESSION_LIMITS.lastId,
+      drainMs,
+      retryAfterMs: 0,
+      meta: new Uint8Array(0),
+    }),
+  )
 }

@@ -51,8 +51,11 @@ export interface KeepConnectedOptions {
 export async function keepConnected(options: KeepConnectedOptions): Promise<void> {
   const { effects, signal } = options
   let failures = 0
+  let leaving: Leaving | undefined
   while (!signal.aborted) {
-    const { error, livedMs } = await oneTunnel(options)
+    const { error, livedMs, next } = await oneTunnel(options, leaving)
+    // An attempt that failed leaves the old tunnel as it was: the one that replaces it is still to come.
+    if (livedMs >= 0) leaving = next
     if (signal.aborted) return
     if (livedMs >= HEALTHY_MS || error === undefined) failures = 0
     if (error === undefined) continue
@@ -66,14 +69,29 @@ export async function keepConnected(options: KeepConnectedOptions): Promise<void
   }
 }
 
-/** One tunnel from its first attempt to its end; without an error where the relay asked for the next one. */
-async function oneTunnel(options: KeepConnectedOptions): Promise<{ error?: TunnelError; livedMs: number }> {
+/** A tunnel that is to be replaced, and for how long its streams may go on then, in ms. */
+interface Leaving {
+  readonly tunnel: ClientTunnel
+  readonly drainMs: number
+}
+
+/** How a tunnel ended: without an error where the next one is to be made while it still stands. */
+interface Ended {
+  readonly error?: TunnelError
+  /** How long it stood in ms; below 0 where it never did. */
+  readonly livedMs: number
+  readonly next?: Leaving
+}
+
+/** One tunnel from its first attempt to its end. Once it stands, nothing new comes over the one it replaces. */
+async function oneTunnel(options: KeepConnectedOptions, leaving: Leaving | undefined): Promise<Ended> {
   const { effects, signal } = options
   let upSince = Number.POSITIVE_INFINITY
   try {
     const tunnel = await options.connect(signal)
     upSince = effects.now()
     options.onUp(tunnel)
+    leaving?.tunnel.drain(leaving.drainMs)
     const goAway = await untilOver(tunnel, signal)
     if (goAway === undefined) return { error: await tunnel.closed, livedMs: effects.now() - upSince }
     if (goAway.code === 'REPLACED') {
@@ -82,9 +100,8 @@ async function oneTunnel(options: KeepConnectedOptions): Promise<{ error?: Tunne
       tunnel.close(error)
       return { error, livedMs: 0 }
     }
-    tunnel.drain(goAway.drainMs)
     await pause(effects, goAway.retryAfterMs * effects.random(), signal)
-    return { livedMs: effects.now() - upSince }
+    return { livedMs: effects.now() - upSince, next: { tunnel, drainMs: goAway.drainMs } }
   } catch (error) {
     if (!isTunnelError(error)) throw error
     return { error, livedMs: effects.now() - upSince }

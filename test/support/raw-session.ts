@@ -16,6 +16,8 @@ export interface BareTunnelOptions {
   readonly effects?: Effects
   /** Of the process; random by default. */
   readonly instance?: Buffer
+  /** Names of sessions that it claims to have; none by default. */
+  readonly held?: readonly string[]
   readonly opening?: (frame: OpenFrame, session: Session) => void
 }
 
@@ -25,7 +27,7 @@ export function openBareTunnel(options: BareTunnelOptions): Promise<ClientTunnel
     effects: realEffects,
     budget: createWindowBudget(1024 * 1024),
     mask: 'zero',
-    hello: { instance: options.instance ?? randomBytes(16) },
+    hello: () => ({ instance: options.instance ?? randomBytes(16), held: options.held ?? [] }),
     opening: () => {
       throw new TunnelError('REFUSED')
     },
