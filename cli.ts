@@ -15,6 +15,7 @@ void runProgram(process.argv.slice(2), {
     ['relay', () => import('./relay/commands.ts')],
     ['agent', () => import('./agent/commands.ts')],
     ['connect', () => import('./connector/commands.ts')],
+    ['verify', () => import('./shared/release/commands.ts')],
   ]),
   terminal: realTerminal,
 })
