@@ -1,0 +1,138 @@
+import { existsSync } from 'node:fs'
+import { mkdir, rm } from 'node:fs/promises'
+import { win32 } from 'node:path'
+import { TunnelError } from '../../shared/errors.ts'
+import { WINDOWS } from './names.ts'
+import type { Tool } from './tool.ts'
+
+/** A Windows machine as these commands see it. */
+export interface WindowsMachine {
+  readonly tool: Tool
+  /** The words that start `sallyport`. */
+  readonly program: readonly string[]
+  readonly data: string
+  /** `%SystemRoot%`. */
+  readonly systemRoot: string
+  readonly signal: AbortSignal
+}
+
+const EVENT_SOURCE = `HKLM\\SYSTEM\\CurrentControlSet\\Services\\EventLog\\Application\\${WINDOWS.service}`
+/** Restarts after 5 s, 30 s and then every 5 minutes; a day without a failure starts anew. */
+const FAILURE_ACTIONS = 'restart/5000/restart/30000/restart/300000'
+const DAY_S = '86400'
+
+/** `SYSTEM` and the administrators by their numbers, which every language of Windows has (well-known SIDs). */
+const SYSTEM_SID = '*S-1-5-18'
+const ADMINISTRATORS_SID = '*S-1-5-32-544'
+
+/** Where the wrapper lies: beside the program. */
+export function wrapperPath(program: readonly string[]): string {
+  return win32.join(win32.dirname(program[0] ?? ''), WINDOWS.wrapper)
+}
+
+/** The command line that the service control manager starts, each word in quotes: C:\Program Files has a space (CWE-428). */
+export function imagePath(program: readonly string[], data: string): string {
+  const words = [wrapperPath(program), ...program, 'agent', 'run', '--stop-with-input', '--data', data]
+  return [...words, '--log-file', win32.join(data, 'agent.log')].map(quoteWindows).join(' ')
+}
+
+/**
+ * The calls that make the service, in order. The account is a virtual one, so there is no password; its privileges are
+ * stripped to the one that every program needs; the data directory is for it, SYSTEM and the administrators alone.
+ */
+export function installSteps({
+  program,
+  data,
+  systemRoot,
+}: Omit<WindowsMachine, 'tool' | 'signal'>): string[][] {
+  const sc = win32.join(systemRoot, 'System32', 'sc.exe')
+  const icacls = win32.join(systemRoot, 'System32', 'icacls.exe')
+  const reg = win32.join(systemRoot, 'System32', 'reg.exe')
+  const { service, account, displayName } = WINDOWS
+  const messages = win32.join(systemRoot, 'System32', 'EventCreate.exe')
+  const full = '(OI)(CI)F'
+  return [
+    [
+      sc,
+      'create',
+      service,
+      ...['binPath=', imagePath(program, data), 'obj=', account],
+      ...['start=', 'delayed-auto', 'DisplayName=', displayName],
+    ],
+    [sc, 'sidtype', service, 'unrestricted'],
+    [sc, 'privs', service, 'SeChangeNotifyPrivilege'],
+    [sc, 'failure', service, 'reset=', DAY_S, 'actions=', FAILURE_ACTIONS],
+    [sc, 'failureflag', service, '1'],
+    [reg, 'add', EVENT_SOURCE, '/v', 'EventMessageFile', '/t', 'REG_EXPAND_SZ', '/d', messages, '/f'],
+    [reg, 'add', EVENT_SOURCE, '/v', 'TypesSupported', '/t', 'REG_DWORD', '/d', '7', '/f'],
+    [
+      ...[icacls, data, '/inheritance:r', '/grant:r'],
+      ...[`${SYSTEM_SID}:${full}`, `${ADMINISTRATORS_SID}:${full}`, `${account}:${full}`],
+    ],
+  ]
+}
+
+/** Makes the service and its private directory; does not start it. @throws {TunnelError} SERVICE, CONFIG */
+export async function prepareWindowsService(machine: WindowsMachine): Promise<void> {
+  const { tool, program, data, signal } = machine
+  const wrapper = wrapperPath(program)
+  if (!existsSync(wrapper)) {
+    throw new TunnelError('CONFIG', `There is no ${wrapper}.`, { next: 'install the package for Windows' })
+  }
+  await mkdir(data, { recursive: true })
+  const isThere = await hasService(machine)
+  for (const [file = '', verb = '', ...args] of installSteps(machine)) {
+    // A service that is there keeps its place among those that depend on it.
+    const isChange = verb === 'create' && isThere
+    await tool(file, [isChange ? 'config' : verb, ...args], signal)
+  }
+}
+
+/** Starts the service, or starts it again. */
+export async function startWindowsService(machine: WindowsMachine): Promise<void> {
+  const { tool, systemRoot, signal } = machine
+  const net = win32.join(systemRoot, 'System32', 'net.exe')
+  // Waits until it has stopped, which "sc stop" does not; one that does not run is no failure here.
+  await tool(net, ['stop', WINDOWS.service], signal).catch(() => undefined)
+  await tool(net, ['start', WINDOWS.service], signal)
+}
+
+/** Stops and deletes the service. `purge` takes the identity, the rules and the log as well. */
+export async function removeWindowsService(
+  machine: WindowsMachine,
+  purge: boolean,
+): Promise<{ removed: string[]; left: string[] }> {
+  const { tool, systemRoot, data, signal } = machine
+  const system = (name: string) => win32.join(systemRoot, 'System32', name)
+  const removed: string[] = []
+  if (await hasService(machine)) {
+    await tool(system('net.exe'), ['stop', WINDOWS.service], signal).catch(() => undefined)
+    await tool(system('sc.exe'), ['delete', WINDOWS.service], signal)
+    removed.push(`the service ${WINDOWS.service}`)
+  }
+  await tool(system('reg.exe'), ['delete', EVENT_SOURCE, '/f'], signal).catch(() => undefined)
+  if (purge && existsSync(data)) {
+    await rm(data, { recursive: true })
+    removed.push(data)
+  }
+  return { removed, left: [data, wrapperPath(machine.program)].filter((path) => existsSync(path)) }
+}
+
+/** What the service control manager says, as it says it; undefined where it has no such service. */
+export async function queryWindowsService({
+  tool,
+  systemRoot,
+  signal,
+}: WindowsMachine): Promise<string | undefined> {
+  const sc = win32.join(systemRoot, 'System32', 'sc.exe')
+  return tool(sc, ['query', WINDOWS.service], signal).catch(() => undefined)
+}
+
+async function hasService(machine: WindowsMachine): Promise<boolean> {
+  return (await queryWindowsService(machine)) !== undefined
+}
+
+/** One word so that the C runtime reads it back (backslashes before a quote are doubled). */
+function quoteWindows(word: string): string {
+  return `"${word.replace(/(\\*)"/g, '$1$1\\"').replace(/(\\+)$/, '$1$1')}"`
+}
