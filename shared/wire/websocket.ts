@@ -23,6 +23,10 @@ export interface WebSocketListener {
 }
 
 const MAX_CONTROL_BYTES = 125
+
+/** Without it, TextDecoder repairs what is no UTF-8 instead of refusing it. */
+const UTF_8 = new TextDecoder('utf-8', { fatal: true })
+
 /** Two bytes, an 8-byte length, a 4-byte mask. */
 const MAX_HEAD_BYTES = 14
 
@@ -36,6 +40,8 @@ export class WebSocketReader {
   readonly #isMasked: boolean
   readonly #head = new Uint8Array(MAX_HEAD_BYTES)
   #headBytes = 0
+  /** How long the head under way is, once its first two bytes have told. */
+  #headEnd = MAX_HEAD_BYTES
   #opcode: Opcode = OPCODE.binary
   /** Bytes of the payload still to come; -1 between frames. */
   #remaining = -1
@@ -64,8 +70,10 @@ export class WebSocketReader {
     // Byte by byte: a head is at most 14 bytes, and a whole one is found without a special case.
     while (next < chunk.length) {
       this.#head[this.#headBytes++] = chunk[next++] as number
-      if (this.#headBytes >= 2 && this.#headBytes === this.#headLength()) {
+      if (this.#headBytes === 2) this.#headEnd = this.#headLength()
+      if (this.#headBytes === this.#headEnd) {
         this.#headBytes = 0
+        this.#headEnd = MAX_HEAD_BYTES
         this.#startFrame()
         return next
       }
@@ -73,23 +81,24 @@ export class WebSocketReader {
     return next
   }
 
+  /** Judges the first two bytes as soon as they are there: whoever does not mask may have no more to say. */
   #headLength(): number {
-    const code = (this.#head[1] as number) & 0x7f
-    if (code === 127) throw new TunnelError('PROTOCOL', 'a message of 64 KiB or more')
-    return 2 + (code === 126 ? 2 : 0) + (this.#isMasked ? 4 : 0)
-  }
-
-  #startFrame(): void {
     const first = this.#head[0] as number
     const second = this.#head[1] as number
     if ((first & 0xf0) !== 0x80)
       throw new TunnelError('PROTOCOL', 'a fragment or an extension nobody agreed on')
     if (((second & 0x80) !== 0) !== this.#isMasked) throw new TunnelError('PROTOCOL', 'wrong masking')
     const code = second & 0x7f
+    if (code === 127) throw new TunnelError('PROTOCOL', 'a message of 64 KiB or more')
+    return 2 + (code === 126 ? 2 : 0) + (this.#isMasked ? 4 : 0)
+  }
+
+  #startFrame(): void {
+    const code = (this.#head[1] as number) & 0x7f
     const length = code === 126 ? ((this.#head[2] as number) << 8) | (this.#head[3] as number) : code
     if (code === 126 && length < 126)
       throw new TunnelError('PROTOCOL', 'a length that is not the shortest form')
-    this.#opcode = knownOpcode(first & 0x0f, length)
+    this.#opcode = knownOpcode((this.#head[0] as number) & 0x0f, length)
     if (this.#isMasked) this.#takeMask(code === 126 ? 4 : 2)
     this.#remaining = length
     this.#control = new Uint8Array(0)
@@ -140,7 +149,26 @@ export class WebSocketReader {
   #closeCode(): number {
     if (this.#control.length === 1) throw new TunnelError('PROTOCOL', 'a close code of one byte')
     if (this.#control.length === 0) return 1005
-    return ((this.#control[0] as number) << 8) | (this.#control[1] as number)
+    const code = ((this.#control[0] as number) << 8) | (this.#control[1] as number)
+    if (!isCloseCode(code)) throw new TunnelError('PROTOCOL', `close code ${code}`)
+    if (!isUtf8(this.#control.subarray(2)))
+      throw new TunnelError('PROTOCOL', 'a close reason that is no UTF-8')
+    return code
+  }
+}
+
+/** What a CLOSE may say: RFC 6455 section 7.4, and what was registered since. 1004 to 1006 never stand in a frame. */
+function isCloseCode(code: number): boolean {
+  if (code >= 3000) return code <= 4999
+  return code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    UTF_8.decode(bytes)
+    return true
+  } catch {
+    return false
   }
 }
 
