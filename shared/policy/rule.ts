@@ -4,6 +4,20 @@ import type { Host } from './host.ts'
 /** How a stream to a resource is spoken: raw bytes, or HTTP requests that the agent looks into. */
 export type Protocol = 'tcp' | 'http'
 
+/** How the agent asks a target whether it is well (docs/health.md); `none` leaves it alone. */
+export const PROBE_KINDS = [
+  'none',
+  'tcp',
+  'tls',
+  'http',
+  'postgres',
+  'mysql',
+  'redis',
+  'ldap',
+  'smtp',
+] as const
+export type ProbeKind = (typeof PROBE_KINDS)[number]
+
 /** One entry of the site's rules: what the agent may reach in the name of one resource. */
 export interface Rule {
   /** The only thing the relay may name (`isName`). */
@@ -27,6 +41,8 @@ export interface Rule {
   readonly detail: boolean
   /** Streams outlive a lost path; false ends them with it. */
   readonly resume: boolean
+  /** How the target's health is asked; absent: by protocol and port. */
+  readonly probe?: ProbeKind
 }
 
 /** What narrows requests to an HTTP resource. */
