@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { join } from 'node:path'
 import { checkPrivateDirectory } from '../shared/config/private-file.ts'
@@ -11,11 +10,13 @@ import type { Rules } from '../shared/policy/rule.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { endsStreams, keepConnected } from '../shared/tunnel/reconnect.ts'
 import { PRODUCT_VERSION } from '../shared/version.ts'
+import type { AgentStatus } from './agent-status.ts'
 import { createResolver, type Resolver } from './dial/resolve.ts'
 import { fingerprintOf } from './enrollment.ts'
 import { type AgentIdentity, readIdentity } from './identity-store.ts'
+import { type Pause, readPause, writePause } from './local/pause.ts'
 import { keepRenewed } from './renewal.ts'
-import { formatRule } from './rules/format.ts'
+import { policyDigest } from './rules/digest.ts'
 import { watchRules } from './rules/watch.ts'
 import { readSettings } from './settings.ts'
 import { AgentStreams } from './streams.ts'
@@ -42,29 +43,11 @@ export interface AgentOptions {
   readonly resolver?: Resolver
 }
 
-export interface AgentStatus {
-  readonly state: 'connected' | 'connecting'
-  readonly connected: boolean
-  readonly site: string
-  readonly agentId: string
-  readonly fingerprint: string
-  readonly relay?: string
-  readonly session?: string
-  /** Milliseconds since 1970. */
-  readonly since?: number
-  readonly certificateEnds: number
-  readonly streams: number
-  /** Of these, how many wait for a path. */
-  readonly waiting: number
-  readonly denied: number
-  readonly rules: number
-  readonly rulesError?: string
-  readonly lastError?: { readonly code: string; readonly message: string; readonly next: string }
-}
-
 /** A running agent. */
 export interface Agent {
   status(): AgentStatus
+  /** Ends every stream and refuses all others, or with undefined lets them come again. Survives a restart. */
+  pause(pause: Pause | undefined): Promise<void>
   /** Resolves when the agent has ended after its signal aborted; rejects where it cannot go on. */
   readonly done: Promise<void>
 }
@@ -72,15 +55,6 @@ export interface Agent {
 /** The name of the rules file in the data directory. */
 export function rulesPath(directory: string): string {
   return join(directory, 'rules.toml')
-}
-
-/** SHA-256 of the rules in a fixed form, so that the relay can show that they changed without seeing them. */
-function policyDigest(rules: Rules): Uint8Array {
-  const lines = [...rules.keys()].sort().flatMap((name) => {
-    const rule = rules.get(name)
-    return rule === undefined ? [] : formatRule(rule)
-  })
-  return createHash('sha256').update(lines.join('\n')).digest()
 }
 
 /**
@@ -105,10 +79,20 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       log.info({ added, removed, changed }, 'rules changed')
       agent.rulesChanged(next)
     },
+    onGood: () => agent.rulesGood(),
     onError: (error) => agent.rulesFailed(error),
   })
   agent.begin(() => rules.rules)
-  return { status: () => agent.status(), done: agent.run().finally(() => rules[Symbol.dispose]()) }
+  agent.pause(await readPause(directory))
+  return {
+    status: () => agent.status(),
+    pause: async (pause) => {
+      await writePause(directory, pause)
+      log.warn({ since: pause?.since }, pause === undefined ? 'resumed' : 'paused')
+      agent.pause(pause)
+    },
+    done: agent.run().finally(() => rules[Symbol.dispose]()),
+  }
 }
 
 class RunningAgent {
@@ -124,6 +108,7 @@ class RunningAgent {
   #since = 0
   #lastError: TunnelError | undefined
   #rulesError: TunnelError | undefined
+  #pause: Pause | undefined
   #rules: () => Rules = () => new Map()
   readonly #streams: AgentStreams
 
@@ -147,9 +132,17 @@ class RunningAgent {
     this.#rules = rules
   }
 
+  pause(pause: Pause | undefined): void {
+    this.#pause = pause
+    this.#streams.pause(pause !== undefined)
+  }
+
   rulesChanged(rules: Rules): void {
-    this.#rulesError = undefined
     this.#streams.enforce(rules)
+  }
+
+  rulesGood(): void {
+    this.#rulesError = undefined
   }
 
   rulesFailed(error: TunnelError): void {
@@ -208,6 +201,8 @@ class RunningAgent {
       waiting: this.#streams.waiting,
       denied: this.#streams.denied,
       rules: this.#rules().size,
+      attempts: this.#attempt,
+      ...(this.#pause === undefined ? {} : { pausedSince: this.#pause.since }),
       ...(this.#rulesError === undefined ? {} : { rulesError: this.#rulesError.detail }),
       ...(error === undefined
         ? {}

@@ -48,6 +48,7 @@ export class AgentStreams {
   readonly #live = new Map<Stream, Live>()
   readonly #kept: KeptStreams
   readonly #httpTargets = new Map<string, { rule: Rule; target: HttpTarget }>()
+  #isPaused = false
   #dials = 0
   #denied = 0
   #context: AddressContext | undefined
@@ -67,11 +68,21 @@ export class AgentStreams {
     return this.#denied
   }
 
+  /** True: every stream ends now, those that wait for a path too, and no other is admitted until it is false again. */
+  pause(isPaused: boolean): void {
+    this.#isPaused = isPaused
+    if (!isPaused) return
+    const reason = new TunnelError('PAUSED')
+    this.close(reason)
+    for (const stream of [...this.#live.keys()]) stream.reset(reason.code)
+  }
+
   /**
    * Admits a stream or refuses it.
-   * @throws {TunnelError} PROTOCOL, DENIED_BY_SITE, OVERLOADED; nothing was dialled
+   * @throws {TunnelError} PROTOCOL, PAUSED, DENIED_BY_SITE, OVERLOADED; nothing was dialled
    */
   opening(frame: OpenFrame, session: Session): void {
+    if (this.#isPaused) throw new TunnelError('PAUSED')
     const meta = decodeOpenMeta(frame.meta)
     if (!isReattach(frame)) this.#kept.checkNew(meta)
     else if (this.#adopt(frame, session, meta)) return

@@ -18,6 +18,7 @@ export const RULES_HEADER = `# What the tunnel may reach from this site. The age
 # max_streams = 20                 # optional
 # detail = true                    # optional: tell connectors the cause of a failed dial
 # resume = false                   # optional: end streams with their path instead of waiting for another
+# probe = "postgres"               # optional: how its health is asked, where the port does not say; "none": not at all
 version = 1
 `
 
@@ -39,6 +40,7 @@ export function formatRule(rule: Rule): string[] {
     ['max_streams', rule.maxStreams],
     ['detail', rule.detail || undefined],
     ['resume', rule.resume ? undefined : false],
+    ['probe', rule.probe],
   ]
   const lines = pairs.flatMap(([key, value]) => (value === undefined ? [] : [`${key} = ${toToml(value)}`]))
   return [`[resources.${rule.resource}]`, ...lines]

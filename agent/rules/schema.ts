@@ -3,7 +3,7 @@ import { isWrapperRange } from '../../shared/policy/address.ts'
 import { parseCidr } from '../../shared/policy/cidr.ts'
 import { parseHost } from '../../shared/policy/host.ts'
 import { type Parsed, refused } from '../../shared/policy/parsed.ts'
-import type { HttpRule, Rule } from '../../shared/policy/rule.ts'
+import { type HttpRule, PROBE_KINDS, type ProbeKind, type Rule } from '../../shared/policy/rule.ts'
 import { parseHostPort } from '../../shared/wire/host-port.ts'
 
 const MAX_LIST = 64
@@ -25,7 +25,11 @@ export const KEYS = {
   max_streams: 'must be a whole number from 1 to 4096',
   detail: 'must be true or false',
   resume: 'must be true or false',
+  probe: `must be one of ${PROBE_KINDS.join(', ')}`,
 } as const
+
+/** Another hello would reach an HTTP target past its methods and paths. */
+const HTTP_PROBES: readonly ProbeKind[] = ['http', 'tcp', 'none']
 
 const HTTP_ONLY = ['methods', 'path_prefixes', 'host_header'] as const
 
@@ -73,14 +77,22 @@ export const ENTRY = v.pipe(
     max_streams: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(4096))),
     detail: FLAG,
     resume: v.optional(v.boolean(), true),
+    probe: v.optional(v.picklist(PROBE_KINDS)),
   }),
   v.rawCheck(({ dataset, addIssue }) => {
-    if (!dataset.typed || dataset.value.protocol === 'http') return
+    if (!dataset.typed) return
     const input = dataset.value
-    for (const key of HTTP_ONLY) {
-      if (input[key] === undefined) continue
+    const refuse = (key: keyof typeof input, message: string) => {
       const path = [{ type: 'object', origin: 'value', input, key, value: input[key] }] as const
-      addIssue({ message: 'only for protocol = "http"', path: [...path] })
+      addIssue({ message, path: [...path] })
+    }
+    if (input.protocol === 'http') {
+      const isHttp = input.probe === undefined || HTTP_PROBES.includes(input.probe)
+      if (!isHttp) refuse('probe', 'with protocol = "http" only http, tcp and none')
+      return
+    }
+    for (const key of HTTP_ONLY) {
+      if (input[key] !== undefined) refuse(key, 'only for protocol = "http"')
     }
   }),
 )
@@ -101,6 +113,7 @@ export function ruleOf(resource: string, entry: v.InferOutput<typeof ENTRY>): Ru
     ...(entry.max_streams && { maxStreams: entry.max_streams }),
     detail: entry.detail,
     resume: entry.resume,
+    ...(entry.probe && { probe: entry.probe }),
   }
 }
 

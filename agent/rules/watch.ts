@@ -37,6 +37,8 @@ export interface WatchOptions {
   readonly files?: RulesFiles
   /** Called after each change that took effect; never for the first reading. */
   readonly onChange: (change: RulesChange) => void
+  /** Called after each reading that went well, also where it changed nothing: an error before it is over. */
+  readonly onGood?: () => void
   /** Called once for each state of the file that cannot be used; the last good rules stay. */
   readonly onError: (error: TunnelError) => void
 }
@@ -140,6 +142,7 @@ class RulesWatcher implements RulesWatch {
     if (this.#isClosed) return
     const before = this.rules
     this.rules = rules
+    this.#options.onGood?.()
     const names = [...rules.keys()]
     const change = {
       rules,

@@ -1,0 +1,24 @@
+/** What a running agent tells of itself: to its commands, its page and its service manager. There is no secret in it. */
+export interface AgentStatus {
+  readonly state: 'connected' | 'connecting'
+  readonly connected: boolean
+  readonly site: string
+  readonly agentId: string
+  readonly fingerprint: string
+  readonly relay?: string
+  readonly session?: string
+  /** Milliseconds since 1970. */
+  readonly since?: number
+  readonly certificateEnds: number
+  readonly streams: number
+  /** Of these, how many wait for a path. */
+  readonly waiting: number
+  readonly denied: number
+  readonly rules: number
+  readonly rulesError?: string
+  /** How often a relay was dialled since the start. */
+  readonly attempts: number
+  /** Since when an administrator has it paused, in milliseconds since 1970. */
+  readonly pausedSince?: number
+  readonly lastError?: { readonly code: string; readonly message: string; readonly next: string }
+}
