@@ -9,7 +9,20 @@ interface DataFlags {
   readonly data: string
 }
 
-interface PublishFlags extends DataFlags {
+interface TenantFlags extends DataFlags {
+  readonly tenant: string
+}
+
+interface PlaceFlags extends TenantFlags {
+  readonly env: string
+}
+
+/** Without an environment they show all of the tenant. */
+interface ViewFlags extends TenantFlags {
+  readonly env?: string
+}
+
+interface PublishFlags extends PlaceFlags {
   readonly tcp?: string
   readonly host?: string
   readonly sni?: string
@@ -23,6 +36,8 @@ export function register(program: Command): void {
   addConnector(relay)
   addPublish(relay)
   addInspection(relay)
+  addTenants(relay)
+  addEnvironments(relay)
 }
 
 function command(parent: Command, name: string, description: string): Command {
@@ -31,6 +46,18 @@ function command(parent: Command, name: string, description: string): Command {
     .description(description)
     .option('--data <DIR>', 'data directory of the relay', DEFAULT_DATA)
     .option('--json', 'one JSON object a line')
+}
+
+function tenantCommand(parent: Command, name: string, description: string): Command {
+  return command(parent, name, description).option('--tenant <NAME>', 'whose', 'default')
+}
+
+function placeCommand(parent: Command, name: string, description: string): Command {
+  return tenantCommand(parent, name, description).option('--env <NAME>', 'in which environment', 'production')
+}
+
+function viewCommand(parent: Command, name: string, description: string): Command {
+  return tenantCommand(parent, name, description).option('--env <NAME>', 'one environment only')
 }
 
 function addUp(relay: Command): void {
@@ -51,11 +78,11 @@ function addUp(relay: Command): void {
 }
 
 function addJoinToken(relay: Command): void {
-  command(relay, 'join-token', 'make a join string for one agent; it works once')
+  placeCommand(relay, 'join-token', 'make a join string for one agent; it works once')
     .argument('<SITE>', 'the site that the agent belongs to')
     .option('--ttl <TIME>', 'how long the string works', '15m')
     .action(
-      runAction(async ({ signal, output }, site: string, flags: DataFlags & { ttl: string }) => {
+      runAction(async ({ signal, output }, site: string, flags: PlaceFlags & { ttl: string }) => {
         const { joinToken } = await import('./control-commands.ts')
         await joinToken({ ...flags, site, signal, output })
       }),
@@ -64,13 +91,17 @@ function addJoinToken(relay: Command): void {
 
 function addConnector(relay: Command): void {
   const connector = relay.command('connector').description('who may open streams')
-  command(connector, 'add', 'add a connector and write its credentials file')
+  placeCommand(connector, 'add', 'add a connector and write its credentials file')
     .argument('<NAME>')
     .requiredOption('--resource <SITE/RESOURCE...>', 'what it may reach')
     .option('--out <FILE>', 'where to write the credentials, mode 0600 (default: NAME.credentials.json)')
     .action(
       runAction(
-        async ({ signal, output }, name: string, flags: DataFlags & { resource: string[]; out?: string }) => {
+        async (
+          { signal, output },
+          name: string,
+          flags: PlaceFlags & { resource: string[]; out?: string },
+        ) => {
           const { connectorAdd } = await import('./control-commands.ts')
           await connectorAdd({ ...flags, name, signal, output })
         },
@@ -79,7 +110,7 @@ function addConnector(relay: Command): void {
 }
 
 function addPublish(relay: Command): void {
-  command(relay, 'publish', 'offer a resource at the relay itself')
+  placeCommand(relay, 'publish', 'offer a resource at the relay itself')
     .argument('<SITE/RESOURCE>')
     .option('--tcp <HOST:PORT>', 'on a TCP address')
     .option('--host <NAME>', 'as HTTPS under a host name, with the certificate of the relay')
@@ -90,10 +121,10 @@ function addPublish(relay: Command): void {
         await publish({ ...flags, resource, signal, output })
       }),
     )
-  command(relay, 'unpublish', 'take a resource back')
+  placeCommand(relay, 'unpublish', 'take a resource back')
     .argument('<SITE/RESOURCE>')
     .action(
-      runAction(async ({ signal, output }, resource: string, flags: DataFlags) => {
+      runAction(async ({ signal, output }, resource: string, flags: PlaceFlags) => {
         const { unpublish } = await import('./control-commands.ts')
         await unpublish({ ...flags, resource, signal, output })
       }),
@@ -101,25 +132,72 @@ function addPublish(relay: Command): void {
 }
 
 function addInspection(relay: Command): void {
-  command(relay, 'revoke', 'end an identity for good, with all its sessions')
+  placeCommand(relay, 'revoke', 'end an identity for good, with all its sessions')
     .argument('<KIND>', 'agent or connector')
     .argument('<NAME>', "an agent's site or id, or a connector's name")
     .action(
-      runAction(async ({ signal, output }, kind: string, name: string, flags: DataFlags) => {
+      runAction(async ({ signal, output }, kind: string, name: string, flags: PlaceFlags) => {
         const { revoke } = await import('./control-commands.ts')
         await revoke({ ...flags, kind, name, signal, output })
       }),
     )
-  command(relay, 'list', 'show sites, agents, connectors and publications').action(
-    runAction(async ({ signal, output }, flags: DataFlags) => {
+  viewCommand(relay, 'list', 'show sites, agents, connectors and publications').action(
+    runAction(async ({ signal, output }, flags: ViewFlags) => {
       const { list } = await import('./control-commands.ts')
       await list({ ...flags, signal, output })
     }),
   )
-  command(relay, 'status', 'show what is connected now').action(
-    runAction(async ({ signal, output }, flags: DataFlags) => {
+  viewCommand(relay, 'status', 'show what is connected now').action(
+    runAction(async ({ signal, output }, flags: ViewFlags) => {
       const { status } = await import('./control-commands.ts')
       await status({ ...flags, signal, output })
     }),
   )
+}
+
+function addTenants(relay: Command): void {
+  const tenant = relay
+    .command('tenant')
+    .description('those who share this relay and know nothing of each other')
+  command(tenant, 'add', 'add a tenant with the environments development, test and production')
+    .argument('<NAME>')
+    .action(
+      runAction(async ({ signal, output }, name: string, flags: DataFlags) => {
+        const { tenantAdd } = await import('./tenant-commands.ts')
+        await tenantAdd({ ...flags, name, signal, output })
+      }),
+    )
+  command(tenant, 'list', 'show the tenants and how much each has').action(
+    runAction(async ({ signal, output }, flags: DataFlags) => {
+      const { tenantList } = await import('./tenant-commands.ts')
+      await tenantList({ ...flags, signal, output })
+    }),
+  )
+}
+
+function addEnvironments(relay: Command): void {
+  const environment = relay.command('env').description('the environments of a tenant; nothing reaches across')
+  tenantCommand(environment, 'add', 'add an environment')
+    .argument('<NAME>')
+    .option('--is-production', 'what is asked of production is asked here too')
+    .action(
+      runAction(async ({ signal, output }, name: string, flags: TenantFlags & { isProduction?: boolean }) => {
+        const { environmentAdd } = await import('./tenant-commands.ts')
+        await environmentAdd({ ...flags, name, signal, output })
+      }),
+    )
+  tenantCommand(environment, 'list', 'show the environments of a tenant').action(
+    runAction(async ({ signal, output }, flags: TenantFlags) => {
+      const { environmentList } = await import('./tenant-commands.ts')
+      await environmentList({ ...flags, signal, output })
+    }),
+  )
+  tenantCommand(environment, 'remove', 'remove an environment with nothing in it')
+    .argument('<NAME>')
+    .action(
+      runAction(async ({ signal, output }, name: string, flags: TenantFlags) => {
+        const { environmentRemove } = await import('./tenant-commands.ts')
+        await environmentRemove({ ...flags, name, signal, output })
+      }),
+    )
 }

@@ -1,15 +1,18 @@
 import * as v from 'valibot'
-import type { Output } from '../shared/cli/output.ts'
 import { parseDuration } from '../shared/config/duration.ts'
 import { writePrivateFile } from '../shared/config/private-file.ts'
-import { callControl } from '../shared/control/call.ts'
-import { controlPath } from '../shared/control/path.ts'
 import { TunnelError } from '../shared/errors.ts'
+import { askRelay, type CommandContext } from './ask-relay.ts'
 
-interface Context {
-  readonly data: string
-  readonly signal: AbortSignal
-  readonly output: Output
+interface Context extends CommandContext {
+  readonly tenant: string
+  readonly env: string
+}
+
+/** Of a command that shows all of a tenant where no environment is named. */
+interface ViewContext extends CommandContext {
+  readonly tenant: string
+  readonly env?: string
 }
 
 /** Longest life of a join string, in ms. */
@@ -22,6 +25,7 @@ const unpublishAnswer = v.object({ removed: v.array(v.object({ kind: v.string(),
 const revokeAnswer = v.object({ revoked: v.number(), closed: v.number() })
 const publicationRows = v.array(
   v.object({
+    environment: v.string(),
     site: v.string(),
     resource: v.string(),
     kind: v.string(),
@@ -34,6 +38,7 @@ const listAnswer = v.object({
   agents: v.array(
     v.object({
       id: v.string(),
+      environment: v.string(),
       site: v.string(),
       fingerprint: v.string(),
       notAfter: v.number(),
@@ -43,6 +48,7 @@ const listAnswer = v.object({
   connectors: v.array(
     v.object({
       name: v.string(),
+      environment: v.string(),
       fingerprint: v.string(),
       revoked: v.boolean(),
       resources: v.array(v.string()),
@@ -56,6 +62,7 @@ const statusAnswer = v.object({
     v.object({
       session: v.string(),
       kind: v.string(),
+      environment: v.string(),
       name: v.string(),
       source: v.string(),
       since: v.number(),
@@ -136,15 +143,16 @@ export async function revoke(options: Context & { kind: string; name: string }):
 }
 
 /** `sallyport relay list`. */
-export async function list(options: Context): Promise<void> {
+export async function list(options: ViewContext): Promise<void> {
   const answer = await call(options, 'list', {}, listAnswer)
   const lines = [
     ...answer.agents.map(
-      ({ site, id, notAfter, revoked }) =>
-        `agent      ${site}  ${id}  ${revoked ? 'revoked' : `certificate until ${day(notAfter)}`}`,
+      ({ environment, site, id, notAfter, revoked }) =>
+        `agent      ${environment}  ${site}  ${id}  ${revoked ? 'revoked' : `certificate until ${day(notAfter)}`}`,
     ),
     ...answer.connectors.map(
-      ({ name, resources, revoked }) => `connector  ${name}  ${revoked ? 'revoked' : resources.join(' ')}`,
+      ({ environment, name, resources, revoked }) =>
+        `connector  ${environment}  ${name}  ${revoked ? 'revoked' : resources.join(' ')}`,
     ),
     ...publicationLines(answer.publications),
   ]
@@ -152,13 +160,13 @@ export async function list(options: Context): Promise<void> {
 }
 
 /** `sallyport relay status`. */
-export async function status(options: Context): Promise<void> {
+export async function status(options: ViewContext): Promise<void> {
   const answer = await call(options, 'status', {}, statusAnswer)
   options.output.result(answer, [
     `relay ${answer.address.host}:${answer.address.port}`,
     ...answer.sessions.map(
-      ({ kind, name, source, since, streams, rttMs }) =>
-        `${kind.padEnd(9)}  ${name}  from ${source} since ${new Date(since).toISOString()}, streams ${streams}${rttMs === null ? '' : `, round trip ${rttMs} ms`}`,
+      ({ kind, environment, name, source, since, streams, rttMs }) =>
+        `${kind.padEnd(9)}  ${environment}  ${name}  from ${source} since ${new Date(since).toISOString()}, streams ${streams}${rttMs === null ? '' : `, round trip ${rttMs} ms`}`,
     ),
     ...publicationLines(answer.publications),
     ...(answer.waiting === 0
@@ -169,22 +177,21 @@ export async function status(options: Context): Promise<void> {
 
 function publicationLines(rows: v.InferOutput<typeof publicationRows>): string[] {
   return rows.map(
-    ({ site, resource, kind, address, error }) =>
-      `published  ${site}/${resource}  ${where(kind, address)}${error === undefined ? '' : `  NOT OPEN: ${error}`}`,
+    ({ environment, site, resource, kind, address, error }) =>
+      `published  ${environment}  ${site}/${resource}  ${where(kind, address)}${error === undefined ? '' : `  NOT OPEN: ${error}`}`,
   )
 }
 
-async function call<Answer>(
-  { data, signal }: Context,
+/** Asks about what the flags name: a tenant, and an environment where one is named or meant. */
+function call<Answer>(
+  context: ViewContext,
   method: string,
   params: object,
   answer: v.GenericSchema<unknown, Answer>,
 ): Promise<Answer> {
-  const result = await callControl(controlPath(data), method, params, { signal })
-  const parsed = v.safeParse(answer, result)
-  if (!parsed.success)
-    throw new TunnelError('PROTOCOL', 'The relay answered in a form that this command does not know.')
-  return parsed.output
+  const { tenant, env } = context
+  const place = env === undefined ? { tenant } : { tenant, environment: env }
+  return askRelay(context, method, { ...place, ...params }, answer)
 }
 
 function day(ms: number): string {

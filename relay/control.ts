@@ -5,37 +5,60 @@ import { TunnelError } from '../shared/errors.ts'
 import { formatCredentials } from '../shared/identity/credentials.ts'
 import { formatResourceName, parseResourceName } from '../shared/identity/names.ts'
 import { createJoinString, issueConnector } from './authority/invite.ts'
+import { method, operatorAct, placeParams, tenantParam, textParam } from './control-method.ts'
+import { requireTenant, tenantHandlers } from './control-tenants.ts'
 import { hostOf } from './ingress/host-route.ts'
 import type { Relay } from './relay.ts'
-import { DEFAULT_TENANT } from './store/store.ts'
 
-const text = v.pipe(v.string(), v.maxLength(512))
-const tenant = DEFAULT_TENANT
+/** For commands that show everything of a tenant where no environment is named. */
+const viewParams = { ...tenantParam, environment: v.optional(textParam) }
 
 /** What the relay's commands ask of it over the control channel: method to handler. */
 export function controlHandlers(relay: Relay): Readonly<Record<string, ControlHandler>> {
-  const { authority, sessions, publications, streams } = relay
-  const location = { addresses: [relay.address], serverName: relay.address.host }
+  return {
+    ...tenantHandlers(relay),
+    ...invitationHandlers(relay),
+    ...publicationHandlers(relay),
+    revoke: method(
+      v.strictObject({ ...placeParams, kind: v.picklist(['agent', 'connector']), name: textParam }),
+      async ({ kind, ...who }) => (kind === 'agent' ? revokeAgents(relay, who) : revokeConnector(relay, who)),
+    ),
+    list: method(v.strictObject(viewParams), async ({ tenant, environment }) => {
+      await requireTenant(relay, tenant)
+      return list(relay, tenant, environment)
+    }),
+    status: method(v.strictObject(viewParams), async ({ tenant, environment }) => {
+      await requireTenant(relay, tenant)
+      return status(relay, tenant, environment)
+    }),
+  }
+}
+
+function invitationHandlers({ authority, address }: Relay): Readonly<Record<string, ControlHandler>> {
+  const location = { addresses: [address], serverName: address.host }
   return {
     'join-token': method(
       v.strictObject({
-        site: text,
+        ...placeParams,
+        site: textParam,
         ttlMs: v.optional(v.pipe(v.number(), v.minValue(1_000), v.maxValue(7 * 86_400_000))),
       }),
-      async ({ site, ttlMs }) => {
-        const issued = await createJoinString(authority, tenant, {
-          ...location,
-          site,
-          ...(ttlMs === undefined ? {} : { lifetimeMs: ttlMs }),
-        })
+      async ({ tenant, environment, site, ttlMs }) => {
+        const life = ttlMs === undefined ? {} : { lifetimeMs: ttlMs }
+        const options = { ...location, environment, site, ...life }
+        const issued = await createJoinString(authority, tenant, options, operatorAct(authority.effects))
         return { text: issued.text.reveal(), expiresAt: issued.expiresAt }
       },
     ),
     'connector-add': method(
-      v.strictObject({ name: text, resources: v.pipe(v.array(text), v.minLength(1), v.maxLength(1_000)) }),
-      async ({ name, resources }) => {
-        const grants = resources.map(parseResourceName)
-        const issued = await issueConnector(authority, tenant, { ...location, name, grants })
+      v.strictObject({
+        ...placeParams,
+        name: textParam,
+        resources: v.pipe(v.array(textParam), v.minLength(1), v.maxLength(1_000)),
+      }),
+      async ({ tenant, environment, name, resources }) => {
+        const options = { ...location, environment, name, grants: resources.map(parseResourceName) }
+        const issued = await issueConnector(authority, tenant, options, operatorAct(authority.effects))
         return {
           credentials: formatCredentials(issued.credentials).reveal(),
           fingerprint: issued.fingerprint,
@@ -43,55 +66,34 @@ export function controlHandlers(relay: Relay): Readonly<Record<string, ControlHa
         }
       },
     ),
-    publish: method(
-      v.strictObject({ resource: text, kind: v.picklist(['tcp', 'host', 'sni']), address: text }),
-      async ({ resource, kind, address }) => {
-        const name = parseResourceName(resource)
-        const canonical = kind === 'tcp' ? address : publicName(address, kind, relay)
-        return { address: await publications.publish({ ...name, kind, address: canonical }) }
-      },
-    ),
-    unpublish: method(v.strictObject({ resource: text }), async ({ resource }) => {
-      const { site, resource: name } = parseResourceName(resource)
-      return { removed: await publications.unpublish(site, name) }
-    }),
-    revoke: method(
-      v.strictObject({ kind: v.picklist(['agent', 'connector']), name: text }),
-      async ({ kind, name }) => (kind === 'agent' ? revokeAgents(relay, name) : revokeConnector(relay, name)),
-    ),
-    list: method(v.strictObject({}), async () => list(relay)),
-    status: method(v.strictObject({}), async () => ({
-      listening: relay.listening,
-      address: relay.address,
-      counts: await authority.store.counts(tenant, authority.effects.date()),
-      sessions: sessions.list().map((live) => ({
-        session: live.name,
-        kind: live.principal.kind,
-        name: live.principal.kind === 'agent' ? live.principal.site : live.principal.name,
-        id: live.principal.id,
-        product: live.product,
-        source: live.sourceAddress,
-        since: live.connectedAt,
-        streams: live.session.streamCount,
-        rttMs: finite(live.session.link.inFlight.minRttMs),
-      })),
-      waiting: streams.waitingCount,
-      publications: await publications.list(),
-    })),
   }
 }
 
-/** A handler whose parameters were checked. */
-function method<Input>(
-  schema: v.GenericSchema<unknown, Input>,
-  act: (params: Input) => Promise<object>,
-): ControlHandler {
-  return async (params) => {
-    const parsed = v.safeParse(schema, params, { abortEarly: true })
-    if (!parsed.success) {
-      throw new TunnelError('USAGE', `${v.getDotPath(parsed.issues[0]) ?? 'The request'} is not right.`)
-    }
-    return act(parsed.output)
+function publicationHandlers(relay: Relay): Readonly<Record<string, ControlHandler>> {
+  const { authority, publications } = relay
+  return {
+    publish: method(
+      v.strictObject({
+        ...placeParams,
+        resource: textParam,
+        kind: v.picklist(['tcp', 'host', 'sni']),
+        address: textParam,
+      }),
+      async ({ tenant, environment, resource, kind, address }) => {
+        const name = parseResourceName(resource)
+        const canonical = kind === 'tcp' ? address : publicName(address, kind, relay)
+        const publication = { ...name, environment, kind, address: canonical }
+        return { address: await publications.publish(tenant, publication, operatorAct(authority.effects)) }
+      },
+    ),
+    unpublish: method(
+      v.strictObject({ ...placeParams, resource: textParam }),
+      async ({ tenant, environment, resource }) => {
+        const { site, resource: name } = parseResourceName(resource)
+        const place = { tenantId: tenant, environment, site }
+        return { removed: await publications.unpublish(place, name, operatorAct(authority.effects)) }
+      },
+    ),
   }
 }
 
@@ -106,54 +108,102 @@ function publicName(text: string, kind: 'host' | 'sni', relay: Relay): string {
   return host
 }
 
-async function list({ authority, publications }: Relay): Promise<object> {
+async function list(
+  { authority, publications }: Relay,
+  tenant: string,
+  environment: string | undefined,
+): Promise<object> {
   const { store } = authority
-  const connectors = await store.listConnectors(tenant)
+  const [sites, agents, connectors] = [
+    await store.listSites(tenant, environment),
+    await store.listAgents(tenant, { environment }),
+    await store.listConnectors(tenant, environment),
+  ]
   return {
-    sites: await store.listSites(tenant),
-    agents: (await store.listAgents(tenant)).map(
-      ({ id, site, fingerprint, createdAt, notAfter, revokedAt }) => ({
-        id,
-        site,
-        fingerprint,
-        createdAt,
-        notAfter,
-        revoked: revokedAt !== undefined,
-      }),
-    ),
+    tenant,
+    sites: sites.map(({ name }) => name),
+    agents: agents.map((agent) => ({
+      id: agent.id,
+      environment: agent.environment,
+      site: agent.site,
+      fingerprint: agent.fingerprint,
+      createdAt: agent.createdAt,
+      notAfter: agent.notAfter,
+      revoked: agent.revokedAt !== undefined,
+    })),
     connectors: await Promise.all(
-      connectors.map(async ({ id, name, fingerprint, notAfter, revokedAt }) => ({
-        name,
-        fingerprint,
-        notAfter,
-        revoked: revokedAt !== undefined,
-        resources: (await store.listGrants(tenant, id)).map(formatResourceName),
+      connectors.map(async (connector) => ({
+        name: connector.name,
+        environment: connector.environment,
+        fingerprint: connector.fingerprint,
+        notAfter: connector.notAfter,
+        revoked: connector.revokedAt !== undefined,
+        resources: (await store.listGrants(tenant, connector.id)).map(formatResourceName),
       })),
     ),
-    publications: await publications.list(),
+    publications: await publications.list(tenant, environment),
   }
 }
 
+async function status(relay: Relay, tenant: string, environment: string | undefined): Promise<object> {
+  const { authority, sessions, publications, streams } = relay
+  const live = sessions
+    .list()
+    .filter(
+      ({ principal }) =>
+        principal.tenantId === tenant && (environment === undefined || principal.environment === environment),
+    )
+  return {
+    listening: relay.listening,
+    address: relay.address,
+    tenant,
+    counts: await authority.store.counts(tenant, authority.effects.date()),
+    sessions: live.map(({ name, principal, session, product, sourceAddress, connectedAt }) => ({
+      session: name,
+      kind: principal.kind,
+      environment: principal.environment,
+      name: principal.kind === 'agent' ? principal.site : principal.name,
+      id: principal.id,
+      product,
+      source: sourceAddress,
+      since: connectedAt,
+      streams: session.streamCount,
+      rttMs: finite(session.link.inFlight.minRttMs),
+    })),
+    waiting: streams.waitingCount,
+    publications: await publications.list(tenant, environment),
+  }
+}
+
+/** Whom a command names. */
+interface Named {
+  readonly tenant: string
+  readonly environment: string
+  readonly name: string
+}
+
 /** An agent is named by its site (all its agents) or by its id. */
-async function revokeAgents({ authority, sessions }: Relay, name: string): Promise<object> {
+async function revokeAgents({ authority, sessions }: Relay, named: Named): Promise<object> {
   const { store, effects } = authority
-  const agents = (await store.listAgents(tenant)).filter((agent) => agent.site === name || agent.id === name)
-  const now = effects.date()
+  const { tenant, environment, name } = named
+  const agents = await store.listAgents(tenant, { environment })
+  const act = operatorAct(effects)
   let revoked = 0
   let closed = 0
-  for (const { id } of agents) {
-    if (await store.revokeAgent(tenant, id, now)) revoked++
+  for (const { id } of agents.filter((agent) => agent.site === name || agent.id === name)) {
+    if (await store.revokeAgent(tenant, id, act)) revoked++
     closed += sessions.revoke('agent', tenant, id)
   }
   if (revoked === 0) throw new TunnelError('NOT_FOUND', `There is no agent ${name} that is not revoked.`)
   return { revoked, closed }
 }
 
-async function revokeConnector({ authority, sessions }: Relay, name: string): Promise<object> {
+async function revokeConnector({ authority, sessions }: Relay, named: Named): Promise<object> {
   const { store, effects } = authority
-  const connector = await store.findConnectorByName(tenant, name)
+  const { tenant, environment, name } = named
+  const connector = await store.findConnectorByName(tenant, environment, name)
   if (connector === undefined) throw new TunnelError('NOT_FOUND', `There is no connector ${name}.`)
-  await store.revokeConnector(tenant, connector.id, effects.date())
+  await store.revokeConnector(tenant, connector.id, operatorAct(effects))
   return { revoked: 1, closed: sessions.revoke('connector', tenant, connector.id) }
 }
 

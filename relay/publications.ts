@@ -3,16 +3,21 @@ import { parseListenAddress } from '../shared/cli/listen-address.ts'
 import { isTunnelError, TunnelError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import { formatListening, listenTcp } from '../shared/tunnel/tcp-listener.ts'
+import type { Act } from './audit/record.ts'
 import type { Streams } from './gateway/streams.ts'
-import type { Publication, Store } from './store/store.ts'
+import type { Publication, SitePlace, Store } from './store/store.ts'
 
 export interface PublicationsOptions {
-  readonly tenantId: string
   readonly store: Store
   readonly streams: Streams
   readonly log: Logger
   /** Published host names have changed: the server certificate must follow. */
   readonly onHosts: (hosts: readonly string[]) => Promise<void>
+}
+
+/** A publication, and whose it is. */
+export interface TenantPublication extends Publication {
+  readonly tenantId: string
 }
 
 /** A publication and how it stands now. */
@@ -27,20 +32,20 @@ export class Publications {
   readonly #options: PublicationsOptions
   readonly #servers = new Map<string, net.Server>()
   readonly #errors = new Map<string, string>()
-  readonly #hosts = new Map<string, Publication>()
-  readonly #passedThrough = new Map<string, Publication>()
+  readonly #hosts = new Map<string, TenantPublication>()
+  readonly #passedThrough = new Map<string, TenantPublication>()
 
   constructor(options: PublicationsOptions) {
     this.#options = options
   }
 
   /** The publication of a canonical host name. */
-  byHost(host: string): Publication | undefined {
+  byHost(host: string): TenantPublication | undefined {
     return this.#hosts.get(host)
   }
 
   /** The publication of a name that TLS asks for, where its TLS is passed through. */
-  byServerName(name: string): Publication | undefined {
+  byServerName(name: string): TenantPublication | undefined {
     return this.#passedThrough.get(name)
   }
 
@@ -50,36 +55,44 @@ export class Publications {
 
   /** Opens what the store holds. A listener that cannot be opened is told in the status and stops nothing else. */
   async start(): Promise<void> {
-    for (const publication of await this.#options.store.listPublications(this.#options.tenantId)) {
-      const names = this.#namesOf(publication.kind)
-      if (names !== undefined) names.set(publication.address, publication)
-      else {
-        await this.#open(publication).catch((error: unknown) => {
-          if (!isTunnelError(error)) throw error
-          this.#errors.set(publication.address, error.detail)
-          this.#options.log.error({ address: publication.address, err: error }, 'publication cannot listen')
-        })
+    const { store } = this.#options
+    for (const { id } of await store.relay.listTenants()) {
+      for (const publication of await store.listPublications(id)) {
+        await this.#begin({ ...publication, tenantId: id })
       }
     }
+  }
+
+  async #begin(publication: TenantPublication): Promise<void> {
+    const names = this.#namesOf(publication.kind)
+    if (names !== undefined) {
+      names.set(publication.address, publication)
+      return
+    }
+    await this.#open(publication).catch((error: unknown) => {
+      if (!isTunnelError(error)) throw error
+      this.#errors.set(publication.address, error.detail)
+      this.#options.log.error({ address: publication.address, err: error }, 'publication cannot listen')
+    })
   }
 
   /**
    * Opens and then stores a publication: one that cannot work is not kept.
    * @returns where it can be reached; for port 0 the port that the system chose
-   * @throws {TunnelError} LISTEN, CONFLICT, STORE
+   * @throws {TunnelError} LISTEN, CONFLICT, NOT_FOUND where there is no such environment, STORE
    */
-  async publish(publication: Publication): Promise<string> {
-    const { store, tenantId } = this.#options
+  async publish(tenantId: string, publication: Publication, act: Act): Promise<string> {
+    const { store } = this.#options
     const names = this.#namesOf(publication.kind)
     if (names !== undefined) {
-      await store.publish(tenantId, publication)
-      names.set(publication.address, publication)
+      await store.publish(tenantId, publication, act)
+      names.set(publication.address, { ...publication, tenantId })
       if (publication.kind === 'host') await this.#options.onHosts(this.hosts())
       return publication.address
     }
-    const address = await this.#open(publication)
+    const address = await this.#open({ ...publication, tenantId })
     try {
-      await store.publish(tenantId, { ...publication, address })
+      await store.publish(tenantId, { ...publication, address }, act)
     } catch (error) {
       this.#close(address)
       throw error
@@ -88,13 +101,14 @@ export class Publications {
   }
 
   /** Takes all publications of a resource back. @throws {TunnelError} NOT_FOUND where there is none */
-  async unpublish(site: string, resource: string): Promise<readonly Publication[]> {
-    const { store, tenantId } = this.#options
-    const all = await store.listPublications(tenantId)
+  async unpublish(place: SitePlace, resource: string, act: Act): Promise<readonly Publication[]> {
+    const { store } = this.#options
+    const { tenantId, environment, site } = place
+    const all = await store.listPublications(tenantId, environment)
     const gone = all.filter((one) => one.site === site && one.resource === resource)
     if (gone.length === 0) throw new TunnelError('NOT_FOUND', `${site}/${resource} is not published.`)
     for (const publication of gone) {
-      await store.unpublish(tenantId, publication.kind, publication.address)
+      await store.unpublish(tenantId, publication.kind, publication.address, act)
       const names = this.#namesOf(publication.kind)
       if (names !== undefined) names.delete(publication.address)
       else this.#close(publication.address)
@@ -103,8 +117,9 @@ export class Publications {
     return gone
   }
 
-  async list(): Promise<readonly PublicationStatus[]> {
-    const all = await this.#options.store.listPublications(this.#options.tenantId)
+  /** Those of a tenant, or of one environment of it. */
+  async list(tenantId: string, environment?: string): Promise<readonly PublicationStatus[]> {
+    const all = await this.#options.store.listPublications(tenantId, environment)
     return all.map((publication) => {
       const error = this.#errors.get(publication.address)
       if (error !== undefined) return { ...publication, error }
@@ -119,21 +134,22 @@ export class Publications {
   }
 
   /** Where names of a kind are kept; undefined for the kind that has none. */
-  #namesOf(kind: Publication['kind']): Map<string, Publication> | undefined {
+  #namesOf(kind: Publication['kind']): Map<string, TenantPublication> | undefined {
     if (kind === 'tcp') return undefined
     return kind === 'host' ? this.#hosts : this.#passedThrough
   }
 
-  async #open(publication: Publication): Promise<string> {
-    const { tenantId, streams, log } = this.#options
+  async #open(publication: TenantPublication): Promise<string> {
+    const { streams, log } = this.#options
     const { host, port } = parseListenAddress(publication.address)
-    const { site, resource } = publication
+    const { tenantId, environment, site, resource } = publication
     const server = await listenTcp({
       host,
       port,
       open: (handler, sourceAddress) =>
-        streams.open({ tenantId, site, resource, protocol: 'tcp', sourceAddress }, handler),
-      onClosed: (error) => log.debug({ site, resource, code: error?.code ?? 'OK' }, 'connection closed'),
+        streams.open({ tenantId, environment, site, resource, protocol: 'tcp', sourceAddress }, handler),
+      onClosed: (error) =>
+        log.debug({ tenant: tenantId, site, resource, code: error?.code ?? 'OK' }, 'connection closed'),
     })
     const address = formatListening(host, (server.address() as net.AddressInfo).port)
     this.#servers.set(address, server)

@@ -18,7 +18,7 @@ import { Sessions } from './gateway/sessions.ts'
 import { Streams } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
 import { Publications } from './publications.ts'
-import { DEFAULT_TENANT, type Store } from './store/store.ts'
+import type { Store } from './store/store.ts'
 
 /** Windows of the relay's own streams beyond 256 KiB each, in bytes for the whole process. */
 const WINDOW_BUDGET_BYTES = 512 * 1024 * 1024
@@ -88,8 +88,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const renewCertificate = async (hosts: readonly string[]) => {
     gateway.server.setSecureContext(tlsContext(await certificateFor(hosts), authority))
   }
-  const shared = { tenantId: DEFAULT_TENANT, store, streams, log }
-  const publications = new Publications({ ...shared, onHosts: renewCertificate })
+  const publications = new Publications({ store, streams, log, onHosts: renewCertificate })
   await publications.start()
   const admission = new Admission({ limits: { ...ADMISSION_LIMITS, ...options.limits }, effects, log })
   const gateway: Gateway = createGateway({
@@ -147,7 +146,7 @@ function trafficOf({ effects, log }: RelayOptions, store: Store): { sessions: Se
     effects,
     log,
     findAgent: (tenantId, id) => store.findAgent(tenantId, id),
-    onAgent: (tenantId, site) => streams.agentCame(tenantId, site),
+    onAgent: (place) => streams.agentCame(place),
   })
   const streams: Streams = new Streams({ sessions, store, effects, log })
   return { sessions, streams }
@@ -161,7 +160,7 @@ function ingressOf(
   return createHttpIngress({
     route: (host) => {
       const found = publications.byHost(host)
-      return found === undefined ? undefined : { tenantId: DEFAULT_TENANT, ...found, host }
+      return found === undefined ? undefined : { ...found, host }
     },
     open: (request) => streams.openDuplex(request),
     log,
@@ -172,9 +171,9 @@ function ingressOf(
 function passThrough(publications: Publications, streams: Streams, name: string): PassThrough | undefined {
   const found = publications.byServerName(name)
   if (found === undefined) return undefined
-  const { site, resource } = found
+  const { tenantId, environment, site, resource } = found
   return (handler, sourceAddress) =>
-    streams.open({ tenantId: DEFAULT_TENANT, site, resource, protocol: 'tcp', sourceAddress }, handler)
+    streams.open({ tenantId, environment, site, resource, protocol: 'tcp', sourceAddress }, handler)
 }
 
 /** GOAWAY to everyone, time for the streams, then the end. */

@@ -4,7 +4,7 @@ import { makePrivateDirectory } from '../../shared/config/private-file.ts'
 import type { Effects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import { openSqliteStore } from '../store/sqlite-store.ts'
-import { DEFAULT_TENANT, type Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { type CertificateAuthority, createAuthority, loadAuthority } from './certificate-authority.ts'
 import type { AuthorityContext } from './context.ts'
 
@@ -65,14 +65,13 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
 }
 
 async function firstRun(store: Store, directory: string, effects: Effects): Promise<CertificateAuthority> {
-  const [sites, connectors] = [
-    await store.listSites(DEFAULT_TENANT),
-    await store.listConnectors(DEFAULT_TENANT),
-  ]
-  if (sites.length + connectors.length > 0) {
-    throw new TunnelError('STORE', `The CA is missing from ${directory}.`, {
-      next: `restore ${directory} from a backup`,
-    })
+  for (const { id } of await store.relay.listTenants()) {
+    const [sites, connectors] = [await store.listSites(id), await store.listConnectors(id)]
+    if (sites.length + connectors.length > 0) {
+      throw new TunnelError('STORE', `The CA is missing from ${directory}.`, {
+        next: `restore ${directory} from a backup`,
+      })
+    }
   }
   return createAuthority(directory, effects)
 }

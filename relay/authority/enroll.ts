@@ -10,6 +10,7 @@ import {
 } from '../../shared/identity/enrollment-messages.ts'
 import { fingerprint } from '../../shared/identity/keys.ts'
 import { formatId, type Subject } from '../../shared/identity/subject.ts'
+import type { Act } from '../audit/record.ts'
 import { issueClientCertificate } from './client-certificate.ts'
 import type { AuthorityContext } from './context.ts'
 import { identify } from './identify.ts'
@@ -19,15 +20,17 @@ export function hashToken(token: Uint8Array): Buffer {
   return createHash('sha256').update(token).digest()
 }
 
-/** Where a request to enrol came from. */
-export interface EnrollOrigin {
-  readonly tenantId: string
-  /** IP address, for the record. */
+/** Where a request came from, for the record. */
+export interface RequestOrigin {
+  /** IP address. */
   readonly sourceAddress: string
+  /** 32 hexadecimal digits. */
+  readonly traceId: string
 }
 
 /**
- * Answers `POST /v1/enroll`: spends the token for a new agent whose key signed the request.
+ * Answers `POST /v1/enroll`: spends the token for a new agent whose key signed the request. The token says of which
+ * tenant and site.
  *
  * @param body the parsed JSON, not yet checked
  * @throws {TunnelError} HTTP_BAD_REQUEST, JOIN_TOKEN, IDENTITY (the certificate request is not right), STORE
@@ -35,30 +38,33 @@ export interface EnrollOrigin {
 export async function enroll(
   context: AuthorityContext,
   body: unknown,
-  origin: EnrollOrigin,
+  origin: RequestOrigin,
 ): Promise<EnrollResponse> {
   const request = parseBody(enrollRequestSchema, body)
   const tokenHash = hashToken(Buffer.from(request.token, 'base64url'))
   const { store, effects, authority } = context
   // Who has no token must not make us verify and sign. The decision falls below, in the transaction.
-  if (!(await store.isJoinTokenOpen(origin.tenantId, tokenHash, effects.date()))) {
+  const tenantId = await store.relay.tenantOfJoinToken(tokenHash)
+  if (tenantId === undefined || !(await store.isJoinTokenOpen(tenantId, tokenHash, effects.date()))) {
     throw new TunnelError('JOIN_TOKEN')
   }
   const key = await verifyCsr(request.csr)
   const subject: Subject = {
     kind: 'agent',
-    tenantId: origin.tenantId,
+    tenantId,
     id: formatId(effects.randomBytes(16)),
   }
   const issued = await issueClientCertificate(authority, key, subject, context.agentLifetimeMs, effects)
-  const site = await store.enrollAgent(origin.tenantId, tokenHash, {
+  const act = actOf(subject, origin, effects.date())
+  const agent = {
     ...issued.record,
     id: subject.id,
-    createdAt: effects.date(),
+    createdAt: act.at,
     version: request.version,
     instance: request.instance,
     sourceAddress: origin.sourceAddress,
-  })
+  }
+  const site = await store.enrollAgent(tenantId, tokenHash, agent, act)
   return {
     agentId: subject.id,
     tenant: subject.tenantId,
@@ -82,7 +88,12 @@ export interface Peer {
  * @param body the parsed JSON, not yet checked
  * @throws {TunnelError} HTTP_BAD_REQUEST, IDENTITY, REVOKED, EXPIRED, STORE
  */
-export async function renew(context: AuthorityContext, body: unknown, peer: Peer): Promise<RenewResponse> {
+export async function renew(
+  context: AuthorityContext,
+  body: unknown,
+  peer: Peer,
+  origin: RequestOrigin,
+): Promise<RenewResponse> {
   const principal = await identify(context, peer.certificate, peer.authorized)
   if (principal.kind !== 'agent') throw new TunnelError('IDENTITY', 'Only agents renew here.')
   const request = parseBody(renewRequestSchema, body)
@@ -94,8 +105,8 @@ export async function renew(context: AuthorityContext, body: unknown, peer: Peer
   const { tenantId, id } = principal
   const subject: Subject = { kind: 'agent', tenantId, id }
   const issued = await issueClientCertificate(authority, key, subject, context.agentLifetimeMs, effects)
-  const next = { ...issued.record, renewedAt: effects.date() }
-  const generation = await store.renewAgent(tenantId, id, principal.serial, next)
+  const act = actOf(subject, origin, effects.date())
+  const generation = await store.renewAgent(tenantId, id, principal.serial, issued.record, act)
   // It was revoked or renewed by another in the meantime; both are found by asking again.
   if (generation === undefined) {
     await identify(context, peer.certificate, peer.authorized)
@@ -107,6 +118,10 @@ export async function renew(context: AuthorityContext, body: unknown, peer: Peer
     fingerprint: issued.record.fingerprint,
     generation,
   }
+}
+
+function actOf({ id }: Subject, { sourceAddress, traceId }: RequestOrigin, at: number): Act {
+  return { actor: { kind: 'agent', id }, source: sourceAddress, traceId, at }
 }
 
 function parseBody<T extends v.GenericSchema>(schema: T, body: unknown): v.InferOutput<T> {

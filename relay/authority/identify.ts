@@ -5,6 +5,7 @@ import type { AuthorityContext } from './context.ts'
 
 interface PrincipalBase {
   readonly tenantId: string
+  readonly environment: string
   readonly id: string
   /** Of the certificate that was presented; hexadecimal in lower case. */
   readonly serial: string
@@ -57,6 +58,7 @@ async function identifyAgent(
   presented: Presented,
 ): Promise<Principal> {
   const { tenantId, id } = subject
+  // In the tenant that the certificate names and no other: an id of another tenant is as unknown as a made-up one.
   const agent = await context.store.findAgent(tenantId, id)
   if (agent === undefined) throw new TunnelError('IDENTITY')
   if (agent.revokedAt !== undefined) throw new TunnelError('REVOKED')
@@ -68,7 +70,8 @@ async function identifyAgent(
   } else if (presented.serial !== agent.previousSerial) {
     throw new TunnelError('IDENTITY', 'A newer certificate took its place. Is there a copy of this agent?')
   }
-  return { kind: 'agent', tenantId, id, site: agent.site, generation: agent.generation, ...presented }
+  const { environment, site, generation } = agent
+  return { kind: 'agent', tenantId, environment, id, site, generation, ...presented }
 }
 
 async function identifyConnector(
@@ -82,5 +85,6 @@ async function identifyConnector(
   if (connector.revokedAt !== undefined) throw new TunnelError('REVOKED')
   if (presented.serial !== connector.serial)
     throw new TunnelError('IDENTITY', 'The certificate was replaced.')
-  return { kind: 'connector', tenantId, id, name: connector.name, ...presented }
+  const { environment, name } = connector
+  return { kind: 'connector', tenantId, environment, id, name, ...presented }
 }

@@ -7,6 +7,7 @@ import { parseName } from '../../shared/identity/names.ts'
 import { isServerName, type RelayAddress } from '../../shared/identity/relay-address.ts'
 import { formatId } from '../../shared/identity/subject.ts'
 import { Secret } from '../../shared/secret.ts'
+import type { Act } from '../audit/record.ts'
 import type { Grant } from '../store/store.ts'
 import { issueClientCertificate } from './client-certificate.ts'
 import type { AuthorityContext } from './context.ts'
@@ -27,6 +28,7 @@ export interface RelayLocation {
 }
 
 export interface JoinStringOptions extends RelayLocation {
+  readonly environment: string
   readonly site: string
   readonly lifetimeMs?: number
 }
@@ -41,19 +43,24 @@ export interface IssuedJoinString {
 /**
  * Makes a join string with a new token for one agent of a site, which need not exist yet.
  *
- * @throws {TunnelError} CONFIG where a name or an address is not right; STORE
+ * @throws {TunnelError} CONFIG where a name or an address is not right; NOT_FOUND where there is no such environment; STORE
  */
 export async function createJoinString(
   context: AuthorityContext,
   tenantId: string,
   options: JoinStringOptions,
+  act: Act,
 ): Promise<IssuedJoinString> {
   checkLocation(options)
   const site = parseName(options.site, 'site')
   const token = Buffer.from(context.effects.randomBytes(TOKEN_LENGTH))
-  const createdAt = context.effects.date()
-  const expiresAt = createdAt + (options.lifetimeMs ?? JOIN_LIFETIME_MS)
-  await context.store.createJoinToken(tenantId, { tokenHash: hashToken(token), site, createdAt, expiresAt })
+  const expiresAt = act.at + (options.lifetimeMs ?? JOIN_LIFETIME_MS)
+  const { environment } = options
+  await context.store.createJoinToken(
+    tenantId,
+    { tokenHash: hashToken(token), environment, site, expiresAt },
+    act,
+  )
   const text = formatJoinString({
     addresses: options.addresses,
     serverName: options.serverName,
@@ -64,6 +71,7 @@ export async function createJoinString(
 }
 
 export interface ConnectorOptions extends RelayLocation {
+  readonly environment: string
   readonly name: string
   /** What it may open; at most 1000. */
   readonly grants: readonly Grant[]
@@ -82,12 +90,14 @@ export interface IssuedConnector {
 /**
  * Adds a connector with its grants and makes its credentials.
  *
- * @throws {TunnelError} CONFIG where a name or an address is not right; CONFLICT where the name is taken; STORE
+ * @throws {TunnelError} CONFIG where a name or an address is not right; CONFLICT where the name is taken; NOT_FOUND
+ * where there is no such environment; STORE
  */
 export async function issueConnector(
   context: AuthorityContext,
   tenantId: string,
   options: ConnectorOptions,
+  act: Act,
 ): Promise<IssuedConnector> {
   checkLocation(options)
   const name = parseName(options.name, 'connector')
@@ -102,7 +112,13 @@ export async function issueConnector(
     context.connectorLifetimeMs,
     effects,
   )
-  await store.addConnector(tenantId, { ...issued.record, id, name, createdAt: effects.date() }, grants)
+  const { environment } = options
+  await store.addConnector(
+    tenantId,
+    { ...issued.record, id, environment, name, createdAt: act.at },
+    grants,
+    act,
+  )
   const { fingerprint, notAfter } = issued.record
   return {
     id,

@@ -10,7 +10,6 @@ import {
 } from '../../shared/identity/enrollment-messages.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { enroll, renew } from '../authority/enroll.ts'
-import { DEFAULT_TENANT } from '../store/store.ts'
 import type { Admission } from './admission.ts'
 
 /** How a caller proves who it is. Every route and upgrade path names one; there is no default. */
@@ -27,7 +26,7 @@ export interface RouteContext {
 interface Route {
   readonly method: 'GET' | 'POST'
   readonly authentication: Authentication
-  readonly answer: (context: RouteContext, request: IncomingMessage) => Promise<object>
+  readonly answer: (context: RouteContext, request: IncomingMessage, traceId: string) => Promise<object>
 }
 
 /** Everything that the relay answers under its own name. */
@@ -38,12 +37,12 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
     {
       method: 'POST',
       authentication: 'join token in the body',
-      answer: async (context, request) => {
+      answer: async (context, request, traceId) => {
         const sourceAddress = request.socket.remoteAddress ?? ''
         // Before the body: who asks too often has no claim on being read.
         if (!context.admission.takeEnrollment(sourceAddress)) throw new TunnelError('ENHANCE_CALM')
         const body = await readJson(context, request)
-        return enroll(context.authority, body, { tenantId: DEFAULT_TENANT, sourceAddress })
+        return enroll(context.authority, body, { sourceAddress, traceId })
       },
     },
   ],
@@ -52,8 +51,11 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
     {
       method: 'POST',
       authentication: 'agent certificate',
-      answer: async (context, request) =>
-        renew(context.authority, await readJson(context, request), peerOf(request)),
+      answer: async (context, request, traceId) =>
+        renew(context.authority, await readJson(context, request), peerOf(request), {
+          sourceAddress: request.socket.remoteAddress ?? '',
+          traceId,
+        }),
     },
   ],
 ] as const satisfies readonly (readonly [string, Route])[])
@@ -90,7 +92,7 @@ export async function answerRoute(
   try {
     const route = ROUTES.get(request.url ?? '')
     if (route === undefined || route.method !== request.method) throw new TunnelError('NOT_FOUND')
-    const body = `${JSON.stringify(await route.answer(context, request))}\n`
+    const body = `${JSON.stringify(await route.answer(context, request, traceId))}\n`
     response.writeHead(200, {
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),

@@ -3,7 +3,7 @@ import { TunnelError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Session } from '../../shared/mux/session.ts'
 import type { Principal } from '../authority/identify.ts'
-import type { AgentRecord } from '../store/store.ts'
+import type { AgentRecord, SitePlace } from '../store/store.ts'
 
 /** A session that greeted and is registered. */
 export interface LiveSession {
@@ -36,7 +36,7 @@ export interface SessionsOptions {
   /** The record of an agent now, to see whether it was renewed since its session began. */
   readonly findAgent: (tenantId: string, id: string) => Promise<AgentRecord | undefined>
   /** An agent of a site has come: streams that wait for it may go on. */
-  readonly onAgent: (tenantId: string, site: string) => void
+  readonly onAgent: (place: SitePlace) => void
 }
 
 /**
@@ -45,7 +45,7 @@ export interface SessionsOptions {
  */
 export class Sessions {
   readonly #options: SessionsOptions
-  /** By tenant and site. */
+  /** By the place of their site. */
   readonly #agents = new Map<string, Set<LiveSession>>()
   readonly #all = new Set<LiveSession>()
   readonly #expiries = new Map<LiveSession, number>()
@@ -67,7 +67,7 @@ export class Sessions {
   add(live: LiveSession, held: readonly string[]): void {
     const { principal } = live
     if (principal.kind === 'agent') {
-      const key = siteKey(principal.tenantId, principal.site)
+      const key = siteKey(principal)
       const peers = this.#agents.get(key) ?? new Set()
       for (const old of peers) {
         if (old.principal.id === principal.id && !held.includes(old.name)) this.#replace(old, live)
@@ -82,7 +82,7 @@ export class Sessions {
   /** The session has greeted and may be used. */
   opened(live: LiveSession): void {
     const { principal } = live
-    if (principal.kind === 'agent') this.#options.onAgent(principal.tenantId, principal.site)
+    if (principal.kind === 'agent') this.#options.onAgent(principal)
   }
 
   remove(live: LiveSession): void {
@@ -90,7 +90,7 @@ export class Sessions {
     this.#expiries.delete(live)
     const { principal } = live
     if (principal.kind !== 'agent') return
-    const key = siteKey(principal.tenantId, principal.site)
+    const key = siteKey(principal)
     const peers = this.#agents.get(key)
     peers?.delete(live)
     if (peers?.size === 0) this.#agents.delete(key)
@@ -100,13 +100,13 @@ export class Sessions {
    * The session of a site's agents that has the least to do; only those of one agent where `agentId` names it.
    * @throws {TunnelError} AGENT_OFFLINE
    */
-  pickAgent(tenantId: string, site: string, agentId?: string): LiveSession {
+  pickAgent(place: SitePlace, agentId?: string): LiveSession {
     let best: LiveSession | undefined
-    for (const live of this.#agents.get(siteKey(tenantId, site)) ?? []) {
+    for (const live of this.#agents.get(siteKey(place)) ?? []) {
       if (!live.session.isOpen || (agentId !== undefined && live.principal.id !== agentId)) continue
       if (best === undefined || live.session.streamCount < best.session.streamCount) best = live
     }
-    if (best === undefined) throw new TunnelError('AGENT_OFFLINE', site)
+    if (best === undefined) throw new TunnelError('AGENT_OFFLINE', place.site)
     // Long before its ids run out the agent is asked for the next session.
     if (best.session.wantsRoll) best.session.goAway('DRAINING', ROLL_DRAIN_MS)
     return best
@@ -179,6 +179,6 @@ export class Sessions {
   }
 }
 
-function siteKey(tenantId: string, site: string): string {
-  return `${tenantId}/${site}`
+function siteKey({ tenantId, environment, site }: SitePlace): string {
+  return `${tenantId}/${environment}/${site}`
 }

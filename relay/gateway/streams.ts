@@ -11,7 +11,7 @@ import type { StreamHandler } from '../../shared/mux/stream-handler.ts'
 import { TunnelDuplex } from '../../shared/tunnel/duplex.ts'
 import type { OpenRequest } from '../../shared/tunnel/opener.ts'
 import { Resumption } from '../../shared/tunnel/resumption.ts'
-import type { Store } from '../store/store.ts'
+import type { SitePlace, Store } from '../store/store.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 import { Turns } from './turns.ts'
 
@@ -34,14 +34,14 @@ export class Streams {
   /** Each connector's session waits for its own look-ups only. */
   readonly #turns = new WeakMap<LiveSession, Turns>()
 
-  readonly #resumption: Resumption<{ readonly tenantId: string; readonly site: string }>
+  readonly #resumption: Resumption<SitePlace>
 
   constructor(options: StreamsOptions) {
     this.#options = options
     const { sessions, effects, log } = options
     this.#resumption = new Resumption({
       effects,
-      session: ({ tenantId, site }, agent) => sessions.pickAgent(tenantId, site, agent).session,
+      session: (place, agent) => sessions.pickAgent(place, agent).session,
       onResumed: ({ resource, trace }, attempts) => log.info({ resource, trace, attempts }, 'stream resumed'),
       onGivenUp: ({ resource, trace }, error) =>
         log.info({ resource, trace, code: error.code }, 'stream given up'),
@@ -90,7 +90,7 @@ export class Streams {
     if (route.isOver) return
     // What was not granted and what does not exist answer alike: nobody learns names here.
     if (!isGranted) throw new TunnelError('DENIED_BY_RELAY')
-    const agent = this.#options.sessions.pickAgent(principal.tenantId, site, meta.agent)
+    const agent = this.#options.sessions.pickAgent({ ...principal, site }, meta.agent)
     const opener = `connector:${principal.kind === 'connector' ? principal.name : principal.id}`
     const onward = { ...meta, agent: undefined, resource, opener, source: from.sourceAddress }
     route.forward(agent.session, frame, encodeOpenMeta(onward))
@@ -101,10 +101,10 @@ export class Streams {
    * @throws {TunnelError} AGENT_OFFLINE, DRAINING, OVERLOADED: nothing was dialled
    */
   open(request: Omit<OpenRequest, 'signal'>, handler: StreamHandler): Stream {
-    const { tenantId, site, resource, protocol, sourceAddress } = request
+    const { tenantId, environment, site, resource, protocol, sourceAddress } = request
     const trace = request.traceId ?? this.#newTrace()
     const meta = { resource, protocol, opener: 'relay', source: sourceAddress, trace }
-    return this.#resumption.open({ tenantId, site }, meta, handler)
+    return this.#resumption.open({ tenantId, environment, site }, meta, handler)
   }
 
   /** Streams of the relay's own that wait for a path. */
@@ -113,8 +113,10 @@ export class Streams {
   }
 
   /** An agent of a site has come: streams that wait for it go on. */
-  agentCame(tenantId: string, site: string): void {
-    this.#resumption.tryNow((context) => context.tenantId === tenantId && context.site === site)
+  agentCame({ tenantId, environment, site }: SitePlace): void {
+    this.#resumption.tryNow(
+      (place) => place.tenantId === tenantId && place.environment === environment && place.site === site,
+    )
   }
 
   /** The relay ends, and with it the streams of its own; their agents are told. */

@@ -16,6 +16,7 @@ import { goesInCircles, ingressHeaders, isForwardedByUs } from './http-headers.t
 /** A resource that is reachable by a host name of the relay's. */
 export interface Publication {
   readonly tenantId: string
+  readonly environment: string
   readonly site: string
   readonly resource: string
   /** Canonical: lower case, no port, no trailing dot. */
@@ -151,11 +152,11 @@ function countUntilClosed(
 
 function upstreamOf(ingress: Ingress, request: IncomingMessage, admitted: Admitted): Upstream {
   const { context, publication } = admitted
-  const { tenantId, site, resource } = publication
+  const { tenantId, environment, site, resource } = publication
   return {
     connect: (signal) =>
       ingress.options.open({
-        ...{ tenantId, site, resource, signal },
+        ...{ tenantId, environment, site, resource, signal },
         protocol: 'http',
         sourceAddress: context.client,
         traceId: context.trace.id,

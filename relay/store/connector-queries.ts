@@ -1,38 +1,15 @@
-import type { Kysely, Selectable } from 'kysely'
-import { isTunnelError, TunnelError } from '../../shared/errors.ts'
-import { LIST_MAX } from './agent-queries.ts'
-import type { Tables } from './schema.ts'
-import type { ConnectorRecord, Grant, Store } from './store.ts'
+import type { Selectable } from 'kysely'
+import { TunnelError } from '../../shared/errors.ts'
+import { formatResourceName } from '../../shared/identity/names.ts'
+import { change, type Database, nameConflict, requireEnvironment } from './change.ts'
+import { type ConnectorRecord, type ConnectorStore, type Grant, LIST_MAX } from './store.ts'
+import type { Tables } from './tables.ts'
 
-type Database = Kysely<Tables>
-
-type ConnectorQueries = Pick<
-  Store,
-  'addConnector' | 'findConnector' | 'findConnectorByName' | 'listConnectors' | 'revokeConnector'
->
-
-/** The part of the store that is about connectors. */
-export function connectorQueries(db: Database): ConnectorQueries {
+/** The part of the store that reads of connectors. */
+export function connectorQueries(
+  db: Database,
+): Pick<ConnectorStore, 'findConnector' | 'findConnectorByName' | 'listConnectors'> {
   return {
-    addConnector: (tenantId, connector, grants) =>
-      db.transaction().execute(async (tx) => {
-        await tx
-          .insertInto('connectors')
-          .values({
-            tenant_id: tenantId,
-            id: connector.id,
-            name: connector.name,
-            serial: connector.serial,
-            fingerprint: connector.fingerprint,
-            not_after: connector.notAfter,
-            created_at: connector.createdAt,
-            revoked_at: null,
-          })
-          .execute()
-          .catch(nameConflict(`There is a connector ${connector.name}.`))
-        await insertGrants(tx, tenantId, connector.id, grants)
-      }),
-
     findConnector: async (tenantId, id) => {
       const row = await db
         .selectFrom('connectors')
@@ -43,50 +20,88 @@ export function connectorQueries(db: Database): ConnectorQueries {
       return row === undefined ? undefined : connectorRecord(row)
     },
 
-    findConnectorByName: async (tenantId, name) => {
+    findConnectorByName: async (tenantId, environment, name) => {
       const row = await db
         .selectFrom('connectors')
         .selectAll()
         .where('tenant_id', '=', tenantId)
+        .where('environment', '=', environment)
         .where('name', '=', name)
         .where('revoked_at', 'is', null)
         .executeTakeFirst()
       return row === undefined ? undefined : connectorRecord(row)
     },
 
-    listConnectors: async (tenantId) => {
+    listConnectors: async (tenantId, environment) => {
       const rows = await db
         .selectFrom('connectors')
         .selectAll()
         .where('tenant_id', '=', tenantId)
+        .$if(environment !== undefined, (query) => query.where('environment', '=', environment ?? ''))
+        .orderBy('environment')
         .orderBy('name')
         .orderBy('created_at')
         .limit(LIST_MAX)
         .execute()
       return rows.map(connectorRecord)
     },
+  }
+}
 
-    revokeConnector: async (tenantId, id, revokedAt) => {
-      const result = await db
-        .updateTable('connectors')
-        .set({ revoked_at: revokedAt })
-        .where('tenant_id', '=', tenantId)
-        .where('id', '=', id)
-        .where('revoked_at', 'is', null)
-        .executeTakeFirst()
-      return result.numUpdatedRows === 1n
-    },
+/** The part of the store that changes connectors. */
+export function connectorChanges(db: Database): Pick<ConnectorStore, 'addConnector' | 'revokeConnector'> {
+  return {
+    addConnector: (tenantId, connector, grants, act) =>
+      change(db, tenantId, act, async (tx, tell) => {
+        const { environment } = connector
+        await requireEnvironment(tx, tenantId, environment)
+        await tx
+          .insertInto('connectors')
+          .values({
+            tenant_id: tenantId,
+            id: connector.id,
+            environment,
+            name: connector.name,
+            serial: connector.serial,
+            fingerprint: connector.fingerprint,
+            not_after: connector.notAfter,
+            created_at: connector.createdAt,
+            revoked_at: null,
+          })
+          .execute()
+          .catch(nameConflict(`There is a connector ${connector.name}.`))
+        await insertGrants(tx, tenantId, connector.id, grants)
+        const detail = `${connector.name}, ${connector.fingerprint}`
+        tell({ action: 'connector.add', object: connector.id, environment, outcome: 'OK', detail })
+        tell({ action: 'grant.set', object: connector.id, environment, outcome: 'OK', detail: named(grants) })
+      }),
+
+    revokeConnector: (tenantId, id, act) =>
+      change(db, tenantId, act, async (tx, tell) => {
+        const revoked = await tx
+          .updateTable('connectors')
+          .set({ revoked_at: act.at })
+          .where('tenant_id', '=', tenantId)
+          .where('id', '=', id)
+          .where('revoked_at', 'is', null)
+          .returning(['environment', 'name'])
+          .executeTakeFirst()
+        if (revoked === undefined) return false
+        const { environment, name } = revoked
+        tell({ action: 'connector.revoke', object: id, environment, outcome: 'OK', detail: name })
+        return true
+      }),
   }
 }
 
 /** The part of the store that is about who may open what. */
-export function grantQueries(db: Database): Pick<Store, 'setGrants' | 'listGrants' | 'isGranted'> {
+export function grantQueries(db: Database): Pick<ConnectorStore, 'setGrants' | 'listGrants' | 'isGranted'> {
   return {
-    setGrants: (tenantId, connectorId, grants) =>
-      db.transaction().execute(async (tx) => {
+    setGrants: (tenantId, connectorId, grants, act) =>
+      change(db, tenantId, act, async (tx, tell) => {
         const connector = await tx
           .selectFrom('connectors')
-          .select('id')
+          .select('environment')
           .where('tenant_id', '=', tenantId)
           .where('id', '=', connectorId)
           .where('revoked_at', 'is', null)
@@ -98,6 +113,8 @@ export function grantQueries(db: Database): Pick<Store, 'setGrants' | 'listGrant
           .where('connector_id', '=', connectorId)
           .execute()
         await insertGrants(tx, tenantId, connectorId, grants)
+        const { environment } = connector
+        tell({ action: 'grant.set', object: connectorId, environment, outcome: 'OK', detail: named(grants) })
       }),
 
     listGrants: async (tenantId, connectorId) => {
@@ -149,18 +166,14 @@ async function insertGrants(
   }
 }
 
-/** Gives a CONFLICT of the database a sentence that names what is taken. */
-export function nameConflict(detail: string): (err: unknown) => never {
-  return (err) => {
-    throw isTunnelError(err) && err.code === 'CONFLICT'
-      ? new TunnelError('CONFLICT', detail, { cause: err })
-      : err
-  }
+function named(grants: readonly Grant[]): string {
+  return `${grants.length}: ${grants.map(formatResourceName).join(' ')}`
 }
 
 function connectorRecord(row: Selectable<Tables['connectors']>): ConnectorRecord {
   return {
     id: row.id,
+    environment: row.environment,
     name: row.name,
     serial: row.serial,
     fingerprint: row.fingerprint,

@@ -2,6 +2,9 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
 import { TunnelError } from '../../shared/errors.ts'
 
+/** Hears of a statement and its values before it runs. */
+export type StatementSeen = (sql: string, parameters: readonly unknown[]) => void
+
 /** Kysely writes a few dozen different statements; the limit is there in case one day it writes them without end. */
 const STATEMENTS_MAX = 200
 
@@ -14,7 +17,7 @@ const TAKEN: ReadonlySet<unknown> = new Set([1555, 2067])
  * Every statement goes through here, so this is also where failures get their code: CONFLICT where a unique value is
  * taken, STORE for all else.
  */
-export function sqliteDialect(db: DatabaseSync): SqliteDialect {
+export function sqliteDialect(db: DatabaseSync, onStatement?: StatementSeen): SqliteDialect {
   const statements = new Map<string, SqliteStatement>()
   const database: SqliteDatabase = {
     close: () => db.close(),
@@ -24,7 +27,10 @@ export function sqliteDialect(db: DatabaseSync): SqliteDialect {
       if (statements.size >= STATEMENTS_MAX) statements.clear()
       // A transaction that reads first and writes later may fail half-way where another process wrote meanwhile;
       // with the write lock from the start it waits instead.
-      const statement = adapt(guarded(() => db.prepare(sql === 'begin' ? 'begin immediate' : sql)))
+      const statement = adapt(
+        guarded(() => db.prepare(sql === 'begin' ? 'begin immediate' : sql)),
+        onStatement && ((parameters) => onStatement(sql, parameters)),
+      )
       statements.set(sql, statement)
       return statement
     },
@@ -32,8 +38,11 @@ export function sqliteDialect(db: DatabaseSync): SqliteDialect {
   return new SqliteDialect({ database })
 }
 
-function adapt(statement: StatementSync): SqliteStatement {
-  const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[]
+function adapt(statement: StatementSync, onRun?: (values: readonly unknown[]) => void): SqliteStatement {
+  const values = (parameters: readonly unknown[]) => {
+    onRun?.(parameters)
+    return parameters as SQLInputValue[]
+  }
   return {
     reader: statement.columns().length > 0,
     all: (parameters) => guarded(() => statement.all(...values(parameters))),

@@ -1,20 +1,50 @@
+import type { Act } from '../audit/record.ts'
+import type { AuditStore } from '../audit/store.ts'
+import type { EnvironmentRecord, RelayWideStore } from './tenants.ts'
+
 /**
  * What the relay remembers, as an interface, so that SQLite on one machine and a PostgreSQL for several are exchanged
  * in one place. Rules for every implementation:
- * - `tenantId` comes first, and a row of another tenant looks exactly like one that does not exist.
+ * - `tenantId` comes first, and a row of another tenant looks exactly like one that does not exist. What is not of one
+ *   tenant stands apart, in {@link Store.relay}.
+ * - Names of sites and connectors are unique within an environment; nothing reaches from one environment into another.
+ * - What changes something takes an {@link Act} and writes the record of it in the same transaction.
  * - What resolves is committed: it survives a power cut.
  * - Times are milliseconds since 1970 and come from the caller.
  * - A failure of the storage itself is a TunnelError STORE, and nothing was changed.
  */
+export interface Store
+  extends EnvironmentStore,
+    AgentStore,
+    ConnectorStore,
+    PublicationStore,
+    AuditStore,
+    AsyncDisposable {
+  /** What concerns all tenants. Nothing that one tenant's people may ask for goes through here. */
+  readonly relay: RelayWideStore
+}
 
-/** The tenant that the commands use. */
+/** The tenant that the commands use where none is named. */
 export const DEFAULT_TENANT = 'default'
+
+/** The environment that the commands use where none is named. */
+export const DEFAULT_ENVIRONMENT = 'production'
+
+/** Longest list in one answer. */
+export const LIST_MAX = 10_000
+
+/** Which site: its name is unique within an environment of a tenant. */
+export interface SitePlace {
+  readonly tenantId: string
+  readonly environment: string
+  readonly site: string
+}
 
 export interface NewJoinToken {
   /** SHA-256 of the token, 32 bytes; the token itself is never stored. */
   readonly tokenHash: Uint8Array
+  readonly environment: string
   readonly site: string
-  readonly createdAt: number
   readonly expiresAt: number
 }
 
@@ -39,6 +69,7 @@ export interface NewAgent extends IssuedCertificate {
 }
 
 export interface AgentRecord extends NewAgent {
+  readonly environment: string
   readonly site: string
   /** Accepted until the current certificate is used for the first time, since the answer with it may be lost. */
   readonly previousSerial: string | undefined
@@ -48,6 +79,7 @@ export interface AgentRecord extends NewAgent {
   readonly revokedAt: number | undefined
 }
 
+/** A resource by its name. The environment is that of who was granted it, or of the publication. */
 export interface Grant {
   readonly site: string
   readonly resource: string
@@ -55,6 +87,7 @@ export interface Grant {
 
 export interface NewConnector extends IssuedCertificate {
   readonly id: string
+  readonly environment: string
   readonly name: string
   readonly createdAt: number
 }
@@ -68,9 +101,15 @@ export interface ConnectorRecord extends NewConnector {
  * for (SNI), with TLS passed through.
  */
 export interface Publication extends Grant {
+  readonly environment: string
   readonly kind: 'tcp' | 'host' | 'sni'
   /** `host:port` to listen on, or the name in lower case; taken once in the whole relay, a name by one kind. */
   readonly address: string
+}
+
+export interface SiteRecord {
+  readonly environment: string
+  readonly name: string
 }
 
 export interface StoreCounts {
@@ -84,9 +123,27 @@ export interface StoreCounts {
   readonly openJoinTokens: number
 }
 
-export interface Store extends AsyncDisposable {
-  /** Adds the token, and its site where that is new. Forgets tokens that expired a week ago. */
-  createJoinToken(tenantId: string, token: NewJoinToken): Promise<void>
+export interface EnvironmentStore {
+  /** By name. Empty for a tenant that does not exist. */
+  listEnvironments(tenantId: string): Promise<readonly EnvironmentRecord[]>
+  /** @throws {TunnelError} CONFLICT where it exists, NOT_FOUND where the tenant does not */
+  addEnvironment(tenantId: string, name: string, isProduction: boolean, act: Act): Promise<void>
+  /**
+   * Removes an environment with nothing in it. @returns false where there is no such environment
+   * @throws {TunnelError} CONFLICT where something is left in it, revoked identities too
+   */
+  removeEnvironment(tenantId: string, name: string, act: Act): Promise<boolean>
+  /** By environment and name. At most 10,000. */
+  listSites(tenantId: string, environment?: string): Promise<readonly SiteRecord[]>
+  counts(tenantId: string, now: number): Promise<StoreCounts>
+}
+
+export interface AgentStore {
+  /**
+   * Adds the token, and its site where that is new. Forgets tokens that expired a week ago.
+   * @throws {TunnelError} NOT_FOUND where there is no such environment
+   */
+  createJoinToken(tenantId: string, token: NewJoinToken, act: Act): Promise<void>
   /** True where the token could be spent now; only spending it decides. */
   isJoinTokenOpen(tenantId: string, tokenHash: Uint8Array, now: number): Promise<boolean>
   /**
@@ -95,12 +152,16 @@ export interface Store extends AsyncDisposable {
    * @returns the site
    * @throws {TunnelError} JOIN_TOKEN where the token is unknown, spent or expired
    */
-  enrollAgent(tenantId: string, tokenHash: Uint8Array, agent: NewAgent): Promise<string>
+  enrollAgent(tenantId: string, tokenHash: Uint8Array, agent: NewAgent, act: Act): Promise<string>
   findAgent(tenantId: string, id: string): Promise<AgentRecord | undefined>
-  /** By site, then by age. At most 10,000. */
-  listAgents(tenantId: string, site?: string): Promise<readonly AgentRecord[]>
+  /** By environment, site and age. At most 10,000. */
+  listAgents(
+    tenantId: string,
+    where?: { readonly environment?: string | undefined; readonly site?: string | undefined },
+  ): Promise<readonly AgentRecord[]>
   /**
-   * Notes that the current certificate was used: from now on the previous one is refused.
+   * Notes that the current certificate was used: from now on the previous one is refused. It is no act of anybody, and
+   * has no record.
    *
    * @returns false where `serial` is not the current one
    */
@@ -115,34 +176,45 @@ export interface Store extends AsyncDisposable {
     tenantId: string,
     id: string,
     presentedSerial: string,
-    next: IssuedCertificate & { readonly renewedAt: number },
+    next: IssuedCertificate,
+    act: Act,
   ): Promise<number | undefined>
   /** @returns false where there is no such agent or it was revoked before */
-  revokeAgent(tenantId: string, id: string, revokedAt: number): Promise<boolean>
+  revokeAgent(tenantId: string, id: string, act: Act): Promise<boolean>
+}
 
-  /** @throws {TunnelError} CONFLICT where a connector that is not revoked has the name */
-  addConnector(tenantId: string, connector: NewConnector, grants: readonly Grant[]): Promise<void>
+export interface ConnectorStore {
+  /**
+   * @throws {TunnelError} CONFLICT where a connector that is not revoked has the name; NOT_FOUND where there is no such
+   * environment
+   */
+  addConnector(tenantId: string, connector: NewConnector, grants: readonly Grant[], act: Act): Promise<void>
   findConnector(tenantId: string, id: string): Promise<ConnectorRecord | undefined>
   /** The connector of this name that is not revoked. */
-  findConnectorByName(tenantId: string, name: string): Promise<ConnectorRecord | undefined>
-  /** By name; revoked ones too. At most 10,000. */
-  listConnectors(tenantId: string): Promise<readonly ConnectorRecord[]>
+  findConnectorByName(
+    tenantId: string,
+    environment: string,
+    name: string,
+  ): Promise<ConnectorRecord | undefined>
+  /** By environment and name; revoked ones too. At most 10,000. */
+  listConnectors(tenantId: string, environment?: string): Promise<readonly ConnectorRecord[]>
   /** @returns false where there is no such connector or it was revoked before */
-  revokeConnector(tenantId: string, id: string, revokedAt: number): Promise<boolean>
+  revokeConnector(tenantId: string, id: string, act: Act): Promise<boolean>
   /** Replaces all grants of a connector. @throws {TunnelError} NOT_FOUND where it is unknown or revoked */
-  setGrants(tenantId: string, connectorId: string, grants: readonly Grant[]): Promise<void>
+  setGrants(tenantId: string, connectorId: string, grants: readonly Grant[], act: Act): Promise<void>
   listGrants(tenantId: string, connectorId: string): Promise<readonly Grant[]>
-  /** True where the connector is not revoked and was granted the resource. */
+  /** True where the connector is not revoked and was granted the resource, which is that of its own environment. */
   isGranted(tenantId: string, connectorId: string, site: string, resource: string): Promise<boolean>
+}
 
-  /** @throws {TunnelError} CONFLICT where the address is taken */
-  publish(tenantId: string, publication: Publication): Promise<void>
+export interface PublicationStore {
+  /**
+   * @throws {TunnelError} CONFLICT where the address is taken, by whatever tenant; NOT_FOUND where there is no such
+   * environment
+   */
+  publish(tenantId: string, publication: Publication, act: Act): Promise<void>
   /** @returns false where there is no such publication */
-  unpublish(tenantId: string, kind: Publication['kind'], address: string): Promise<boolean>
+  unpublish(tenantId: string, kind: Publication['kind'], address: string, act: Act): Promise<boolean>
   /** By kind and address. */
-  listPublications(tenantId: string): Promise<readonly Publication[]>
-
-  /** Names in order. */
-  listSites(tenantId: string): Promise<readonly string[]>
-  counts(tenantId: string, now: number): Promise<StoreCounts>
+  listPublications(tenantId: string, environment?: string): Promise<readonly Publication[]>
 }

@@ -3,6 +3,8 @@ import type { Duplex } from 'node:stream'
 /** What a stream through the tunnel is asked for. The resource is a name; only the agent knows the host behind it. */
 export interface OpenRequest {
   readonly tenantId: string
+  /** The environment of the site. */
+  readonly environment: string
   readonly site: string
   readonly resource: string
   readonly protocol: 'tcp' | 'http'

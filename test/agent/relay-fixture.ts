@@ -13,6 +13,7 @@ import { ERRORS, isTunnelError } from '../../shared/errors.ts'
 import { ENROLL_PATH } from '../../shared/identity/enrollment-messages.ts'
 import type { RelayAddress } from '../../shared/identity/relay-address.ts'
 import { temporaryDirectory } from '../relay/store/store-fixture.ts'
+import { actAt } from '../support/acts.ts'
 
 /** A relay that knows nothing but enrolment and renewal. */
 export interface TestRelay {
@@ -69,7 +70,12 @@ export async function startRelay(t: TestContext, effects: Effects = realEffects)
     requests,
     invite: async (changes = {}) => {
       const location = { addresses: [address], serverName: 'relay.test', ...changes }
-      const { text } = await createJoinString(context, 'default', { ...location, site: 'berlin' })
+      const { text } = await createJoinString(
+        context,
+        'default',
+        { ...location, environment: 'production', site: 'berlin' },
+        actAt(context.effects.date()),
+      )
       return text.reveal()
     },
   }
@@ -95,12 +101,11 @@ async function answer(
 async function handle(context: AuthorityContext, request: IncomingMessage): Promise<unknown> {
   const chunks = await request.toArray()
   const body: unknown = JSON.parse(Buffer.concat(chunks).toString())
+  const origin = { sourceAddress: '127.0.0.1', traceId: 'f'.repeat(32) }
   if (request.url === ENROLL_PATH) {
-    return enroll(context, body, { tenantId: 'default', sourceAddress: '127.0.0.1' })
+    return enroll(context, body, origin)
   }
   const socket = request.socket as TLSSocket
-  return renew(context, body, {
-    certificate: socket.getPeerX509Certificate(),
-    authorized: socket.authorized,
-  })
+  const peer = { certificate: socket.getPeerX509Certificate(), authorized: socket.authorized }
+  return renew(context, body, peer, origin)
 }

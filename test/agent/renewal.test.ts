@@ -17,6 +17,7 @@ import { type Effects, realEffects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import { Secret } from '../../shared/secret.ts'
 import { temporaryDirectory } from '../relay/store/store-fixture.ts'
+import { actAt } from '../support/acts.ts'
 import { startRelay, type TestRelay } from './relay-fixture.ts'
 
 const DAY = 86_400_000
@@ -155,7 +156,7 @@ test('once the new certificate was used, a copy of the old one is refused', asyn
 
 test('a revoked agent is told so, and keeps what it has', async (t) => {
   const { relay, identity, options } = await joinedAgent(t)
-  await relay.context.store.revokeAgent('default', identity.agentId, 1)
+  await relay.context.store.revokeAgent('default', identity.agentId, actAt())
   await assert.rejects(renewOnce(identity, options), { code: 'REVOKED' })
   assert.equal((await readIdentity(options.directory))?.generation, 1)
 })

@@ -8,6 +8,7 @@ import { describe, it } from 'node:test'
 import type { Connector, TunnelDuplex } from '../../connector/index.ts'
 import type { TunnelError } from '../../shared/errors.ts'
 import type { ConnectorCredentials } from '../../shared/identity/credentials.ts'
+import { actAt } from '../support/acts.ts'
 import { fastEffects } from '../support/clocks.ts'
 import { eventually, within } from '../support/deadline.ts'
 import { type RelayKit, startKit } from '../support/relay-kit.ts'
@@ -142,8 +143,8 @@ describe('a stream that looks for its path', () => {
     const ended = endOf(duplex, SOON_MS)
     proxy.close()
     const { store } = kit.relay.authority
-    const { id = '' } = (await store.findConnectorByName('default', 'dev')) ?? {}
-    await store.setGrants('default', id, [])
+    const { id = '' } = (await store.findConnectorByName('default', 'production', 'dev')) ?? {}
+    await store.setGrants('default', id, [], actAt())
     proxy.open()
     assert.equal(await ended, 'DENIED_BY_RELAY')
   })

@@ -44,7 +44,9 @@ async function road(
   )
   const ingress = createHttpIngress({
     route: (host) =>
-      host === 'app.example' ? { tenantId: 'default', site: 's', resource: 'web', host } : undefined,
+      host === 'app.example'
+        ? { tenantId: 'default', environment: 'production', site: 's', resource: 'web', host }
+        : undefined,
     open: () => net.connect({ port: tunnelPort, host: '127.0.0.1', allowHalfOpen: true }),
     log,
   })

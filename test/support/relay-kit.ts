@@ -15,6 +15,7 @@ import { type Effects, realEffects } from '../../shared/effects.ts'
 import type { ConnectorCredentials } from '../../shared/identity/credentials.ts'
 import { parseResourceName } from '../../shared/identity/names.ts'
 import type { RelayAddress } from '../../shared/identity/relay-address.ts'
+import { actAt } from './acts.ts'
 import { eventually, within } from './deadline.ts'
 import { type RecordedLog, recordLog } from './recorded-log.ts'
 
@@ -22,6 +23,7 @@ import { type RecordedLog, recordLog } from './recorded-log.ts'
 export type TestRule = number | string
 
 const TENANT = 'default'
+const ENVIRONMENT = 'production'
 
 export interface KitOptions {
   readonly effects?: Effects
@@ -85,12 +87,19 @@ export class RelayKit implements AsyncDisposable {
 
   async joinString(site = 'berlin', changes: { address?: RelayAddress; lifetimeMs?: number } = {}) {
     const { address, lifetimeMs } = changes
-    const issued = await createJoinString(this.relay.authority, TENANT, {
+    const options = {
       addresses: [address ?? this.relay.address],
       serverName: this.relay.address.host,
+      environment: ENVIRONMENT,
       site,
       ...(lifetimeMs === undefined ? {} : { lifetimeMs }),
-    })
+    }
+    const issued = await createJoinString(
+      this.relay.authority,
+      TENANT,
+      options,
+      actAt(this.relay.authority.effects.date()),
+    )
     return issued.text.reveal()
   }
 
@@ -137,12 +146,14 @@ export class RelayKit implements AsyncDisposable {
   }
 
   async credentials(name: string, ...resources: string[]): Promise<ConnectorCredentials> {
-    const issued = await issueConnector(this.relay.authority, TENANT, {
+    const options = {
       addresses: [this.relay.address],
       serverName: this.relay.address.host,
+      environment: ENVIRONMENT,
       name,
       grants: resources.map(parseResourceName),
-    })
+    }
+    const issued = await issueConnector(this.relay.authority, TENANT, options, actAt())
     return issued.credentials
   }
 
@@ -165,11 +176,11 @@ export class RelayKit implements AsyncDisposable {
 
   /** Opens a TCP listener of the relay's own for a resource. @returns its port */
   async publish(resource: string): Promise<number> {
-    const address = await this.relay.publications.publish({
-      ...parseResourceName(resource),
-      kind: 'tcp',
-      address: '127.0.0.1:0',
-    })
+    const address = await this.relay.publications.publish(
+      TENANT,
+      { ...parseResourceName(resource), environment: ENVIRONMENT, kind: 'tcp', address: '127.0.0.1:0' },
+      actAt(),
+    )
     return Number(address.slice(address.lastIndexOf(':') + 1))
   }
 

@@ -10,10 +10,15 @@ import { createCsr } from '../../../shared/identity/csr.ts'
 import type { EnrollResponse } from '../../../shared/identity/enrollment-messages.ts'
 import { parseJoinString } from '../../../shared/identity/join-string.ts'
 import { generateKey } from '../../../shared/identity/keys.ts'
+import { actAt } from '../../support/acts.ts'
 import { temporaryDirectory } from '../store/store-fixture.ts'
 
 /** Where the relay of these tests says that it is. */
-export const LOCATION = { addresses: [{ host: '127.0.0.1', port: 8443 }], serverName: 'relay.test' }
+export const LOCATION = {
+  addresses: [{ host: '127.0.0.1', port: 8443 }],
+  serverName: 'relay.test',
+  environment: 'production',
+}
 
 export const DAY = 86_400_000
 
@@ -47,7 +52,12 @@ export async function openTestAuthority(
 
 /** A fresh token for the site `berlin`, in Base64url. */
 export async function newToken(context: AuthorityContext): Promise<string> {
-  const { text } = await createJoinString(context, 'default', { ...LOCATION, site: 'berlin' })
+  const { text } = await createJoinString(
+    context,
+    'default',
+    { ...LOCATION, site: 'berlin' },
+    actAt(context.effects.date()),
+  )
   return parseJoinString(text.reveal()).token.reveal().toString('base64url')
 }
 
@@ -55,7 +65,7 @@ export async function enrollBody(token: string): Promise<Record<string, unknown>
   return { token, csr: await createCsr(await generateKey()), version: '0.1.0', instance: 'i1' }
 }
 
-export const ORIGIN = { tenantId: 'default', sourceAddress: '192.0.2.1' }
+export const ORIGIN = { sourceAddress: '192.0.2.1', traceId: 'f'.repeat(32) }
 
 export interface EnrolledAgent {
   readonly answer: EnrollResponse

@@ -7,6 +7,7 @@ import { openAuthority } from '../../../relay/authority/authority.ts'
 import { createJoinString } from '../../../relay/authority/invite.ts'
 import { ensureServerCertificate } from '../../../relay/authority/server-certificate.ts'
 import { fingerprint } from '../../../shared/identity/keys.ts'
+import { actAt } from '../../support/acts.ts'
 import { DAY, LOCATION, openTestAuthority, testClock } from './authority-fixture.ts'
 
 test('the first run makes a private CA for ten years, the second finds it', async (t) => {
@@ -33,7 +34,7 @@ test('a CA without its store is a loss, not a first run', async (t) => {
 
 test('a store in use without its CA is a loss, not a first run', async (t) => {
   const { context, directory, clock } = await openTestAuthority(t)
-  await createJoinString(context, 'default', { ...LOCATION, site: 'berlin' })
+  await createJoinString(context, 'default', { ...LOCATION, site: 'berlin' }, actAt())
   await rm(join(directory, 'ca', 'ca.pem'))
   await assert.rejects(openAuthority({ directory, effects: clock }), {
     code: 'STORE',

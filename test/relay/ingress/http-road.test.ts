@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Problem } from '../../../shared/http/problem.ts'
 import { listen, once, read } from '../../shared/http/kit.ts'
+import { actAt } from '../../support/acts.ts'
 import { type RelayKit, startKit } from '../../support/relay-kit.ts'
 
 interface Road {
@@ -24,8 +25,14 @@ async function road(t: TestContext, server: net.Server | undefined): Promise<Roa
     const rule = `protocol = "http"\nhost = "127.0.0.1"\nport = ${target}\nallow_loopback = true`
     await kit.startAgent({ rules: { web: rule } })
   }
-  const publication = { site: 'berlin', resource: 'web', kind: 'host' as const, address: 'app.example' }
-  await kit.relay.publications.publish(publication)
+  const publication = {
+    environment: 'production',
+    site: 'berlin',
+    resource: 'web',
+    kind: 'host' as const,
+    address: 'app.example',
+  }
+  await kit.relay.publications.publish('default', publication, actAt())
   const socketOptions = {
     port: kit.port,
     host: '127.0.0.1',

@@ -33,7 +33,7 @@ async function ingress(
   const way = createHttpIngress({
     route: (host) =>
       ['app.example', 'shop.example', '::1'].includes(host)
-        ? { tenantId: 'default', site: 'north', resource: 'web', host }
+        ? { tenantId: 'default', environment: 'production', site: 'north', resource: 'web', host }
         : undefined,
     open: (openRequest) => {
       opened.push(openRequest)
@@ -66,6 +66,7 @@ test('a request for a published host opens a stream of its own to the resource',
   const { signal: _signal, traceId: _traceId, ...rest } = first
   assert.deepEqual(rest, {
     tenantId: 'default',
+    environment: 'production',
     site: 'north',
     resource: 'web',
     protocol: 'http',

@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
 import { SCHEMA_VERSION } from '../../../relay/store/schema.ts'
 import { openSqliteStore } from '../../../relay/store/sqlite-store.ts'
+import { actAt } from '../../support/acts.ts'
 import { newConnector, temporaryDirectory } from './store-fixture.ts'
 
 const T = 'default'
@@ -35,19 +36,25 @@ function versionOf(path: string): unknown {
 
 test('a store of version 1 is brought to the newest with all that is in it', async (t) => {
   const path = await storeOfVersion1(t)
-  const sni = { kind: 'sni', address: 'db.example.org', site: 'berlin', resource: 'db' } as const
+  const sni = {
+    kind: 'sni',
+    address: 'db.example.org',
+    environment: 'production',
+    site: 'berlin',
+    resource: 'db',
+  } as const
   {
     await using store = await openSqliteStore(path)
-    assert.deepEqual(await store.listSites(T), ['berlin'])
-    await store.publish(T, sni)
-    await store.addConnector(T, newConnector('c1', 'shop'), [{ site: 'berlin', resource: 'db' }])
+    assert.deepEqual(await store.listSites(T), [{ environment: 'production', name: 'berlin' }])
+    await store.publish(T, sni, actAt())
+    await store.addConnector(T, newConnector('c1', 'shop'), [{ site: 'berlin', resource: 'db' }], actAt())
   }
   assert.equal(versionOf(path), SCHEMA_VERSION)
   await using again = await openSqliteStore(path)
   assert.deepEqual(await again.listPublications(T), [
-    { kind: 'host', address: 'app.example.org', site: 'berlin', resource: 'web' },
+    { kind: 'host', address: 'app.example.org', environment: 'production', site: 'berlin', resource: 'web' },
     sni,
-    { kind: 'tcp', address: '127.0.0.1:5432', site: 'berlin', resource: 'db' },
+    { kind: 'tcp', address: '127.0.0.1:5432', environment: 'production', site: 'berlin', resource: 'db' },
   ])
 })
 
@@ -67,11 +74,17 @@ test('a step that fails leaves the store as it was', async (t) => {
 
 test('a name is published by one kind only, an address of TCP beside it', async (t) => {
   await using store = await openSqliteStore(join(await temporaryDirectory(t), 'relay.db'))
-  const one = { kind: 'host', address: 'app.example.org', site: 'berlin', resource: 'web' } as const
-  await store.publish(T, one)
-  await assert.rejects(store.publish(T, { ...one, kind: 'sni' }), { code: 'CONFLICT' })
-  await store.publish(T, { ...one, kind: 'tcp' })
-  await store.unpublish(T, 'host', one.address)
-  await store.publish(T, { ...one, kind: 'sni' })
-  await assert.rejects(store.publish(T, one), { code: 'CONFLICT' })
+  const one = {
+    kind: 'host',
+    address: 'app.example.org',
+    environment: 'production',
+    site: 'berlin',
+    resource: 'web',
+  } as const
+  await store.publish(T, one, actAt())
+  await assert.rejects(store.publish(T, { ...one, kind: 'sni' }, actAt()), { code: 'CONFLICT' })
+  await store.publish(T, { ...one, kind: 'tcp' }, actAt())
+  await store.unpublish(T, 'host', one.address, actAt())
+  await store.publish(T, { ...one, kind: 'sni' }, actAt())
+  await assert.rejects(store.publish(T, one, actAt()), { code: 'CONFLICT' })
 })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
 import { openSqliteStore } from '../../../relay/store/sqlite-store.ts'
+import { actAt } from '../../support/acts.ts'
 import { temporaryDirectory } from './store-fixture.ts'
 
 async function closedStore(t: TestContext): Promise<string> {
@@ -15,12 +16,16 @@ async function closedStore(t: TestContext): Promise<string> {
 test('a new store is private, waits for the disk and keeps a write-ahead log', async (t) => {
   const path = join(await temporaryDirectory(t), 'relay.db')
   await using store = await openSqliteStore(path)
-  await store.createJoinToken('default', {
-    tokenHash: Buffer.alloc(32),
-    site: 's',
-    createdAt: 0,
-    expiresAt: 1,
-  })
+  await store.createJoinToken(
+    'default',
+    {
+      tokenHash: Buffer.alloc(32),
+      site: 's',
+      environment: 'production',
+      expiresAt: 1,
+    },
+    actAt(500),
+  )
   assert.equal((await stat(path)).mode & 0o777, 0o600)
   assert.equal((await stat(`${path}-wal`)).mode & 0o777, 0o600)
 })

@@ -40,5 +40,13 @@ export function newAgent(id: string, changes: Partial<NewAgent> = {}): NewAgent 
 }
 
 export function newConnector(id: string, name: string): NewConnector {
-  return { id, name, serial: `serial-${id}`, fingerprint: `SHA256:${id}`, notAfter: 9_000, createdAt: 1_000 }
+  return {
+    id,
+    environment: 'production',
+    name,
+    serial: `serial-${id}`,
+    fingerprint: `SHA256:${id}`,
+    notAfter: 9_000,
+    createdAt: 1_000,
+  }
 }

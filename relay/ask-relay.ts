@@ -1,0 +1,30 @@
+import * as v from 'valibot'
+import type { Output } from '../shared/cli/output.ts'
+import { callControl } from '../shared/control/call.ts'
+import { controlPath } from '../shared/control/path.ts'
+import { TunnelError } from '../shared/errors.ts'
+
+/** What every command that asks the running relay has. */
+export interface CommandContext {
+  /** Data directory of the relay. */
+  readonly data: string
+  readonly signal: AbortSignal
+  readonly output: Output
+}
+
+/**
+ * Asks the running relay, and checks the form of what it answers.
+ * @throws {TunnelError} NOT_RUNNING, PROTOCOL, and what the relay refuses with
+ */
+export async function askRelay<Answer>(
+  { data, signal }: CommandContext,
+  method: string,
+  params: object,
+  answer: v.GenericSchema<unknown, Answer>,
+): Promise<Answer> {
+  const result = await callControl(controlPath(data), method, params, { signal })
+  const parsed = v.safeParse(answer, result)
+  if (!parsed.success)
+    throw new TunnelError('PROTOCOL', 'The relay answered in a form that this command does not know.')
+  return parsed.output
+}

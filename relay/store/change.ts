@@ -1,0 +1,91 @@
+import { CompiledQuery, type Kysely } from 'kysely'
+import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { type Act, type AuditEvent, CHAIN_START, type Deed, linkRecord } from '../audit/record.ts'
+import type { AuditHead } from '../audit/store.ts'
+import type { Tables } from './tables.ts'
+import type { TimedEvent } from './tenants.ts'
+
+export type Database = Kysely<Tables>
+
+/** Has the deed written into the chain of the tenant whose change this is, or of `chain`. */
+export type Tell = (deed: Deed, chain?: string) => void
+
+/**
+ * Runs `work` in a transaction and writes what it tells into the audit chain with it: a change without its record, or a
+ * record of what did not happen, cannot be.
+ */
+export function change<T>(
+  db: Database,
+  tenantId: string,
+  act: Act,
+  work: (tx: Database, tell: Tell) => Promise<T>,
+): Promise<T> {
+  return db.transaction().execute(async (tx) => {
+    const events: AuditEvent[] = []
+    const { actor, source, traceId, at } = act
+    const result = await work(tx, (deed, chain = tenantId) => {
+      events.push({ ...deed, tenantId: chain, actor, source, traceId })
+    })
+    await appendRecords(
+      tx,
+      events.map((event) => ({ event, time: at })),
+    )
+    return result
+  })
+}
+
+/** Links events to the ends of their chains. Only within a transaction. */
+export async function appendRecords(tx: Database, events: readonly TimedEvent[]): Promise<void> {
+  const heads = new Map<string, AuditHead>()
+  for (const { event, time } of events) {
+    const { tenantId } = event
+    const { seq, hash } = heads.get(tenantId) ?? (await readHead(tx, tenantId))
+    const record = linkRecord(event, { seq: seq + 1, time, before: hash })
+    const { environment, actor, source, action, object, outcome, traceId, detail } = record
+    const values = [environment, actor.kind, actor.id, source, action, object, outcome, traceId, detail]
+    await tx.executeQuery(
+      CompiledQuery.raw(INSERT_RECORD, [tenantId, record.seq, time, ...values, record.hash]),
+    )
+    heads.set(tenantId, record)
+  }
+}
+
+/** Written out, because compiling it for each record would cost more than running it. */
+const INSERT_RECORD = `insert into "audit_records" ("tenant_id", "seq", "time", "environment", "actor_kind", "actor_id",
+"source", "action", "object", "outcome", "trace_id", "detail", "hash") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+/** The end of a chain; number 0 where it is empty. */
+export async function readHead(db: Database, tenantId: string): Promise<AuditHead> {
+  const last = await db
+    .selectFrom('audit_records')
+    .select(['seq', 'hash'])
+    .where('tenant_id', '=', tenantId)
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return last ?? { seq: 0, hash: CHAIN_START }
+}
+
+/** @throws {TunnelError} NOT_FOUND, in the same words for a tenant and for an environment that does not exist */
+export async function requireEnvironment(db: Database, tenantId: string, environment: string): Promise<void> {
+  const found = await db
+    .selectFrom('environments')
+    .select('name')
+    .where('tenant_id', '=', tenantId)
+    .where('name', '=', environment)
+    .executeTakeFirst()
+  if (found === undefined) {
+    throw new TunnelError('NOT_FOUND', `There is no environment ${environment} of a tenant ${tenantId}.`, {
+      next: 'sallyport relay tenant list; sallyport relay env list --tenant TENANT',
+    })
+  }
+}
+
+/** Gives a CONFLICT of the database a sentence that names what is taken. */
+export function nameConflict(detail: string): (err: unknown) => never {
+  return (err) => {
+    throw isTunnelError(err) && err.code === 'CONFLICT'
+      ? new TunnelError('CONFLICT', detail, { cause: err })
+      : err
+  }
+}

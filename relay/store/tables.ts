@@ -1,0 +1,64 @@
+import type { Generated } from 'kysely'
+
+interface IssuedColumns {
+  serial: string
+  fingerprint: string
+  not_after: number
+  created_at: number
+  revoked_at: number | null
+}
+
+/** The tables as kysely sees them. Every one but `tenants` begins its key with `tenant_id`. */
+export interface Tables {
+  tenants: { id: string; created_at: number }
+  environments: { tenant_id: string; name: string; is_production: 0 | 1; created_at: number }
+  sites: { tenant_id: string; environment: string; name: string; created_at: number }
+  join_tokens: {
+    tenant_id: string
+    hash: Uint8Array
+    environment: string
+    site: string
+    created_at: number
+    expires_at: number
+    used_at: number | null
+    agent_id: string | null
+  }
+  agents: IssuedColumns & {
+    tenant_id: string
+    id: string
+    environment: string
+    site: string
+    previous_serial: string | null
+    generation: Generated<number>
+    version: string
+    instance: string
+    source_address: string
+    renewed_at: number
+  }
+  connectors: IssuedColumns & { tenant_id: string; id: string; environment: string; name: string }
+  grants: { tenant_id: string; connector_id: string; site: string; resource: string }
+  publications: {
+    tenant_id: string
+    kind: 'tcp' | 'host' | 'sni'
+    address: string
+    environment: string
+    site: string
+    resource: string
+  }
+  audit_records: {
+    tenant_id: string
+    seq: number
+    time: number
+    environment: string
+    actor_kind: string
+    actor_id: string
+    source: string
+    action: string
+    object: string
+    outcome: string
+    trace_id: string
+    detail: string
+    hash: Uint8Array
+  }
+  audit_checkpoints: { tenant_id: string; seq: number; time: number; hash: Uint8Array; signature: Uint8Array }
+}
