@@ -1,0 +1,78 @@
+import type { ErrorCode } from '../../shared/errors.ts'
+import { type HealthReport, type HealthState, MAX_REPORTED_TARGETS } from '../../shared/handshake/health.ts'
+
+/** What the relay was told of one target. */
+export interface TargetHealth {
+  readonly state: Exclude<HealthState, 'gone'>
+  /** With `failing`: why. */
+  readonly code?: ErrorCode
+  /** Milliseconds since 1970, by the relay's clock. */
+  readonly since: number
+  readonly text?: string
+}
+
+/**
+ * What one session of an agent told of its targets, by resource, at most 1,000 of them. It is the agent's word about its
+ * own site: the names are looked up under the site that its certificate names, and under no other.
+ */
+export interface SessionHealth {
+  readonly targets: Map<string, TargetHealth>
+  /** False: an agent that reports nothing, or has not yet. */
+  hasReported: boolean
+}
+
+export function createHealth(): SessionHealth {
+  return { targets: new Map(), hasReported: false }
+}
+
+/**
+ * Takes what an agent reports; what is beyond the limit is dropped.
+ * @param date wall clock, ms since 1970
+ * @returns the names of targets that began to fail or ceased to
+ */
+export function takeReports(
+  health: SessionHealth,
+  reports: readonly HealthReport[],
+  date: number,
+): readonly string[] {
+  const { targets } = health
+  const turned: string[] = []
+  health.hasReported = true
+  for (const { resource, state, code, ageMs, text } of reports) {
+    const before = targets.get(resource)
+    if ((before?.state === 'failing') !== (state === 'failing')) turned.push(resource)
+    if (state === 'gone') {
+      targets.delete(resource)
+      continue
+    }
+    if (before === undefined && targets.size >= MAX_REPORTED_TARGETS) continue
+    targets.set(resource, {
+      state,
+      ...(code === undefined ? {} : { code }),
+      since: Math.max(0, date - ageMs),
+      ...(text === undefined ? {} : { text }),
+    })
+  }
+  return turned
+}
+
+/**
+ * How little a stream to `resource` is expected of the agent: 0 where its target is well, 1 where nothing is known,
+ * 2 where it fails, 3 where the agent has no such rule. A stream goes to the least, and is tried whatever that is.
+ */
+export function doubtOf(health: SessionHealth, resource: string): 0 | 1 | 2 | 3 {
+  const target = health.targets.get(resource)
+  // An agent with more rules than it reports may have this one too.
+  const isComplete = health.hasReported && health.targets.size < MAX_REPORTED_TARGETS
+  if (target === undefined) return isComplete ? 3 : 1
+  switch (target.state) {
+    case 'ok':
+    case 'warn':
+    case 'unasked':
+      return 0
+    case 'unknown':
+      return 1
+    case 'failing':
+      return 2
+  }
+}

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createHealth, doubtOf, takeReports } from '../../../relay/gateway/health.ts'
+import { type HealthReport, MAX_REPORTED_TARGETS } from '../../../shared/handshake/health.ts'
+
+const NOW = Date.UTC(2027, 0, 1)
+
+const report = (resource: string, state: HealthReport['state'], more: Partial<HealthReport> = {}) => ({
+  resource,
+  state,
+  ageMs: 0,
+  ...more,
+})
+
+test('a report says since when by the clock of the relay', () => {
+  const health = createHealth()
+  takeReports(health, [report('db', 'failing', { code: 'CONNECTION_REFUSED', ageMs: 60_000 })], NOW)
+  assert.deepEqual(health.targets.get('db'), {
+    state: 'failing',
+    code: 'CONNECTION_REFUSED',
+    since: NOW - 60_000,
+  })
+})
+
+test('an age beyond all time does not become a date before 1970', () => {
+  const health = createHealth()
+  takeReports(health, [report('db', 'ok', { ageMs: Number.MAX_SAFE_INTEGER })], NOW)
+  assert.equal(health.targets.get('db')?.since, 0)
+})
+
+test('those are named that began to fail or ceased to', () => {
+  const health = createHealth()
+  assert.deepEqual(takeReports(health, [report('a', 'ok'), report('b', 'failing')], NOW), ['b'])
+  assert.deepEqual(takeReports(health, [report('a', 'failing'), report('b', 'failing')], NOW), ['a'])
+  assert.deepEqual(takeReports(health, [report('a', 'warn'), report('b', 'gone')], NOW), ['a', 'b'])
+  assert.deepEqual([...health.targets.keys()], ['a'])
+})
+
+test('no more than the limit is kept, and room that was made is used', () => {
+  const health = createHealth()
+  const many = Array.from({ length: MAX_REPORTED_TARGETS + 5 }, (_, index) => report(`r${index}`, 'ok'))
+  takeReports(health, many, NOW)
+  assert.equal(health.targets.size, MAX_REPORTED_TARGETS)
+  takeReports(health, [report('r0', 'failing'), report('r1', 'gone'), report('new', 'ok')], NOW)
+  assert.equal(health.targets.size, MAX_REPORTED_TARGETS)
+  assert.equal(health.targets.get('r0')?.state, 'failing')
+  assert.equal(health.targets.get('new')?.state, 'ok')
+})
+
+test('doubt is least where the target is well and greatest where there is no rule', () => {
+  const health = createHealth()
+  assert.equal(doubtOf(health, 'db'), 1, 'an agent that reports nothing')
+  const states = ['ok', 'warn', 'unasked', 'unknown', 'failing'] as const
+  takeReports(
+    health,
+    states.map((state) => report(state, state)),
+    NOW,
+  )
+  assert.deepEqual(
+    [...states, 'absent'].map((name) => doubtOf(health, name)),
+    [0, 0, 0, 1, 2, 3],
+  )
+})
+
+test('an agent with more rules than it may report is not taken for one without this rule', () => {
+  const health = createHealth()
+  const many = Array.from({ length: MAX_REPORTED_TARGETS }, (_, index) => report(`r${index}`, 'ok'))
+  takeReports(health, many, NOW)
+  assert.equal(doubtOf(health, 'absent'), 1)
+})
