@@ -1,3 +1,14 @@
+/** One session with a relay. */
+export interface SessionStatus {
+  readonly session: string
+  readonly relay: string
+  /** Milliseconds since 1970. */
+  readonly since: number
+  readonly streams: number
+  /** True where another is to take its place: its streams go on, no new one comes. */
+  readonly leaving: boolean
+}
+
 /** What a running agent tells of itself: to its commands, its page and its service manager. There is no secret in it. */
 export interface AgentStatus {
   readonly state: 'connected' | 'connecting'
@@ -5,10 +16,12 @@ export interface AgentStatus {
   readonly site: string
   readonly agentId: string
   readonly fingerprint: string
+  /** Of the oldest session that stays, as are `session` and `since`. */
   readonly relay?: string
   readonly session?: string
   /** Milliseconds since 1970. */
   readonly since?: number
+  readonly sessions: readonly SessionStatus[]
   readonly certificateEnds: number
   readonly streams: number
   /** Of these, how many wait for a path. */

@@ -8,9 +8,8 @@ import type { Logger } from '../shared/log.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
 import type { Rules } from '../shared/policy/rule.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
-import { endsStreams, keepConnected } from '../shared/tunnel/reconnect.ts'
 import { PRODUCT_VERSION } from '../shared/version.ts'
-import type { AgentStatus } from './agent-status.ts'
+import type { AgentStatus, SessionStatus } from './agent-status.ts'
 import { createResolver, type Resolver } from './dial/resolve.ts'
 import { fingerprintOf } from './enrollment.ts'
 import { type AgentIdentity, readIdentity } from './identity-store.ts'
@@ -18,20 +17,12 @@ import { type Pause, readPause, writePause } from './local/pause.ts'
 import { keepRenewed } from './renewal.ts'
 import { policyDigest } from './rules/digest.ts'
 import { watchRules } from './rules/watch.ts'
-import { readSettings } from './settings.ts'
+import { AgentSessions, type SessionCount, type StandingSession } from './sessions.ts'
+import { type AgentSettings, readSettings } from './settings.ts'
 import { AgentStreams } from './streams.ts'
 
 /** Windows of all streams beyond 256 KiB each, in bytes. */
 const WINDOW_BUDGET_BYTES = 256 * 1024 * 1024
-
-/** How long the streams of a session that was replaced may go on after a renewal, in ms. */
-const RENEWAL_DRAIN_MS = 24 * 3_600_000
-
-/** How long streams may go on when the agent stops, in ms. */
-const STOP_DRAIN_MS = 5_000
-
-/** What it takes to tell the openers of those that did not, in ms. */
-const STOP_FLUSH_MS = 500
 
 export interface AgentOptions {
   readonly directory: string
@@ -39,6 +30,8 @@ export interface AgentOptions {
   readonly log: Logger
   readonly signal: AbortSignal
   readonly mask?: 'zero' | 'random'
+  /** How many sessions it keeps, where that is not what its settings say. */
+  readonly sessions?: SessionCount
   /** Stands in for the system's names in tests. */
   readonly resolver?: Resolver
 }
@@ -72,7 +65,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     })
   }
   const settings = await readSettings(directory, identity)
-  const agent = new RunningAgent(options, identity, settings.addresses)
+  const agent = new RunningAgent(options, identity, settings)
   const rules = await watchRules(rulesPath(directory), {
     effects,
     onChange: ({ rules: next, added, removed, changed }) => {
@@ -100,22 +93,19 @@ class RunningAgent {
   readonly #instance: Buffer
   readonly #budget = createWindowBudget(WINDOW_BUDGET_BYTES)
   readonly #addresses: readonly RelayAddress[]
-  readonly #tunnels = new Set<ClientTunnel>()
+  readonly #sessions: AgentSessions
   #identity: AgentIdentity
-  #relayNumbers: readonly string[] = []
-  #attempt = 0
-  #tunnel: ClientTunnel | undefined
-  #since = 0
-  #lastError: TunnelError | undefined
+  /** By address of a relay. */
+  readonly #relayNumbers = new Map<string, readonly string[]>()
   #rulesError: TunnelError | undefined
   #pause: Pause | undefined
   #rules: () => Rules = () => new Map()
   readonly #streams: AgentStreams
 
-  constructor(options: AgentOptions, identity: AgentIdentity, addresses: readonly RelayAddress[]) {
+  constructor(options: AgentOptions, identity: AgentIdentity, settings: AgentSettings) {
     this.#options = options
     this.#identity = identity
-    this.#addresses = addresses
+    this.#addresses = settings.addresses
     this.#instance = options.effects.randomBytes(16)
     const { effects, log } = options
     this.#streams = new AgentStreams({
@@ -124,7 +114,16 @@ class RunningAgent {
       log,
       resolver: options.resolver ?? createResolver({ effects }),
       rules: () => this.#rules(),
-      relayAddresses: () => this.#relayNumbers,
+      relayAddresses: () => [...this.#relayNumbers.values()].flat(),
+    })
+    this.#sessions = new AgentSessions({
+      effects,
+      log,
+      count: options.sessions ?? settings.sessions,
+      addresses: settings.addresses,
+      open: (address, held, signal) => this.#open(address, held, signal),
+      isUrgent: () => this.#streams.waiting > 0,
+      onRefused: (error) => this.#streams.close(error),
     })
   }
 
@@ -153,14 +152,7 @@ class RunningAgent {
   async run(): Promise<void> {
     const { directory, effects, log, signal } = this.#options
     const stop = new AbortController()
-    const connected = keepConnected({
-      effects,
-      signal: stop.signal,
-      isUrgent: () => this.#streams.waiting > 0,
-      connect: (attemptSignal) => this.#connect(attemptSignal),
-      onUp: (tunnel) => this.#onUp(tunnel),
-      onDown: (error, retryMs) => this.#onDown(error, retryMs),
-    })
+    const connected = this.#sessions.run(stop.signal)
     const renewed = keepRenewed(this.#identity, {
       directory,
       addresses: this.#addresses,
@@ -179,29 +171,30 @@ class RunningAgent {
       else signal.addEventListener('abort', () => resolve(), { once: true })
     })
     await Promise.race([stopped, connected])
-    await this.#drain()
+    await this.#sessions.drain()
+    this.#streams.close(new TunnelError('DRAINING'))
     stop.abort(new TunnelError('CANCELLED'))
     await Promise.all([connected, renewed])
   }
 
   status(): AgentStatus {
-    const tunnel = this.#tunnel
-    const error = this.#lastError
+    const sessions = this.#sessions.standing.map(statusOf)
+    const main = sessions.find(({ leaving }) => !leaving) ?? sessions[0]
+    const error = this.#sessions.lastError
     return {
-      state: tunnel === undefined ? 'connecting' : 'connected',
-      connected: tunnel !== undefined,
+      state: main === undefined ? 'connecting' : 'connected',
+      connected: main !== undefined,
       site: this.#identity.site,
       agentId: this.#identity.agentId,
       fingerprint: fingerprintOf(this.#identity),
-      ...(tunnel === undefined
-        ? {}
-        : { relay: formatRelayAddress(tunnel.address), session: tunnel.relay.session, since: this.#since }),
+      ...(main === undefined ? {} : { relay: main.relay, session: main.session, since: main.since }),
+      sessions,
       certificateEnds: this.#identity.obtainedAt + this.#identity.lifetimeMs,
       streams: this.#streams.count,
       waiting: this.#streams.waiting,
       denied: this.#streams.denied,
       rules: this.#rules().size,
-      attempts: this.#attempt,
+      attempts: this.#sessions.dialled,
       ...(this.#pause === undefined ? {} : { pausedSince: this.#pause.since }),
       ...(this.#rulesError === undefined ? {} : { rulesError: this.#rulesError.detail }),
       ...(error === undefined
@@ -210,18 +203,20 @@ class RunningAgent {
     }
   }
 
-  async #connect(signal: AbortSignal): Promise<ClientTunnel> {
+  async #open(
+    address: RelayAddress,
+    held: () => Promise<readonly string[]>,
+    signal: AbortSignal,
+  ): Promise<ClientTunnel> {
     const { effects, mask } = this.#options
-    // Another address each time, so that a dead one costs one attempt.
-    const address = this.#addresses[this.#attempt++ % this.#addresses.length] as RelayAddress
-    this.#relayNumbers = await numbersOf(address)
+    this.#relayNumbers.set(formatRelayAddress(address), await numbersOf(address))
     return openClientTunnel({
       path: '/v1/agent',
       address,
       identity: this.#identity,
-      hello: () => ({
+      hello: async () => ({
         instance: this.#instance,
-        held: [...this.#tunnels].map((tunnel) => tunnel.relay.session),
+        held: await held(),
         policyDigest: policyDigest(this.#rules()),
       }),
       effects,
@@ -232,45 +227,20 @@ class RunningAgent {
     })
   }
 
-  #onUp(tunnel: ClientTunnel): void {
-    this.#tunnels.add(tunnel)
-    this.#tunnel = tunnel
-    this.#since = this.#options.effects.date()
-    this.#lastError = undefined
-    this.#options.log.info(
-      { relay: formatRelayAddress(tunnel.address), session: tunnel.relay.session },
-      'connected',
-    )
-    void tunnel.closed.then(() => {
-      this.#tunnels.delete(tunnel)
-      if (this.#tunnel === tunnel) this.#tunnel = undefined
-    })
-  }
-
-  #onDown(error: TunnelError, retryMs: number): void {
-    this.#lastError = error
-    const { code, detail } = error
-    this.#options.log.warn({ code, detail, retryMs: Math.round(retryMs) }, 'not connected')
-    if (endsStreams(error)) this.#streams.close(error)
-  }
-
   #onRenewed(identity: AgentIdentity): void {
     this.#identity = identity
     this.#options.log.info({ generation: identity.generation }, 'certificate renewed')
-    this.#tunnel?.retire(RENEWAL_DRAIN_MS)
+    this.#sessions.replaceAll()
   }
+}
 
-  async #drain(): Promise<void> {
-    const tunnels = [...this.#tunnels]
-    const { effects } = this.#options
-    // Streams that are left have nowhere to go: their openers are told, and do not look for another path.
-    const cancel = effects.after(STOP_DRAIN_MS, () => {
-      for (const { session } of tunnels) session.resetAll('SESSION_LOST', 'the agent was stopped')
-    })
-    for (const tunnel of tunnels) tunnel.drain(STOP_DRAIN_MS + STOP_FLUSH_MS)
-    await Promise.all(tunnels.map((tunnel) => tunnel.closed))
-    cancel()
-    this.#streams.close(new TunnelError('DRAINING'))
+function statusOf({ tunnel, since, isLeaving }: StandingSession): SessionStatus {
+  return {
+    session: tunnel.relay.session,
+    relay: formatRelayAddress(tunnel.address),
+    since,
+    streams: tunnel.session.streamCount,
+    leaving: isLeaving,
   }
 }
 

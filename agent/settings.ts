@@ -5,6 +5,7 @@ import { NAME_PATTERN } from '../shared/identity/names.ts'
 import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
 import { ID_PATTERN } from '../shared/identity/subject.ts'
 import type { AgentIdentity } from './identity-store.ts'
+import type { SessionCount } from './sessions.ts'
 
 /** What an administrator may read and change in `settings.json`; there is no secret in it. */
 export interface AgentSettings {
@@ -15,13 +16,19 @@ export interface AgentSettings {
   readonly addresses: readonly RelayAddress[]
   /** What the certificate of the relay must bear. */
   readonly serverName: string
+  /** How many sessions with the relay the agent keeps. */
+  readonly sessions: SessionCount
 }
+
+/** A second session costs the relay memory and gives streams a path at the moment in which the first is lost. */
+const DEFAULT_SESSIONS = 2
 
 const settingsSchema = v.strictObject({
   agentId: v.pipe(v.string(), v.regex(ID_PATTERN)),
   site: v.pipe(v.string(), v.regex(NAME_PATTERN)),
   relays: relayAddressesSchema,
   serverName: serverNameSchema,
+  sessions: v.optional(v.picklist([1, 2]), DEFAULT_SESSIONS),
 })
 
 type Content = v.InferInput<typeof settingsSchema>
@@ -50,8 +57,9 @@ export async function readSettings(directory: string, identity: AgentIdentity): 
 export async function writeSettings(directory: string, identity: AgentIdentity): Promise<AgentSettings> {
   const { agentId, site, addresses, serverName } = identity
   const file = await openFile(directory)
-  file.store = { agentId, site, relays: addresses.map(formatRelayAddress), serverName }
-  return { agentId, site, addresses, serverName }
+  const sessions = DEFAULT_SESSIONS
+  file.store = { agentId, site, relays: addresses.map(formatRelayAddress), serverName, sessions }
+  return { agentId, site, addresses, serverName, sessions }
 }
 
 async function openFile(directory: string) {

@@ -57,6 +57,7 @@ test('an agent that joins has an identity that the relay knows, and both show th
     site: 'berlin',
     addresses: [relay.address],
     serverName: 'relay.test',
+    sessions: 2,
   })
   assert.ok(!inspect(joined, { depth: 9 }).includes('PRIVATE KEY'))
 })

@@ -132,10 +132,7 @@ describe('the command line, from the first start to the last', () => {
     const published = await json('relay', 'publish', 'berlin/echo', '--tcp', '127.0.0.1:0', ...relayData)
     await echoesAt(published.address, 'by the listener')
     const status = await json('relay', 'status', ...relayData)
-    assert.deepEqual(
-      status.sessions?.map(({ name }) => name),
-      ['berlin'],
-    )
+    assert.deepEqual([...new Set(status.sessions?.map(({ name }) => name))], ['berlin'])
     await json('relay', 'unpublish', 'berlin/echo', ...relayData)
     assert.equal(await failure('relay', 'unpublish', 'berlin/echo', ...relayData), '2 NOT_FOUND')
   })

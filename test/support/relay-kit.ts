@@ -4,6 +4,7 @@ import { join as joinPath } from 'node:path'
 import { type Agent, rulesPath, startAgent } from '../../agent/agent.ts'
 import type { Resolver } from '../../agent/dial/resolve.ts'
 import { join } from '../../agent/enrollment.ts'
+import type { SessionCount } from '../../agent/sessions.ts'
 import { Connector, type ConnectorOptions } from '../../connector/connection.ts'
 import { forwardLocally, type LocalForward } from '../../connector/local-forward.ts'
 import { createJoinString, issueConnector } from '../../relay/authority/invite.ts'
@@ -39,6 +40,8 @@ export interface AgentStart {
   readonly rules?: Readonly<Record<string, TestRule>>
   readonly effects?: Effects
   readonly resolver?: Resolver
+  /** How many sessions it keeps; two by default. */
+  readonly sessions?: SessionCount
   /** The data directory of an agent that has joined already. */
   readonly directory?: string
   /** Where the relay is dialled instead of at its own address. */
@@ -128,6 +131,7 @@ export class RelayKit implements AsyncDisposable {
       log: log.log,
       signal: stop.signal,
       ...(start.resolver === undefined ? {} : { resolver: start.resolver }),
+      ...(start.sessions === undefined ? {} : { sessions: start.sessions }),
     })
     const test: TestAgent = {
       directory,
