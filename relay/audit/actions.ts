@@ -6,8 +6,7 @@ export const AUDIT_ACTIONS = {
   'relay.start': 'the relay began; outcome SESSION_LOST where it had not been stopped before',
   'relay.stop': 'the relay ended and everything before is written',
   'audit.lost': 'records of streams that could not be kept; the object is their number',
-  'audit.held':
-    'refusals of strangers beyond the rate that is written one by one; the object is their number',
+  'audit.held': 'refusals beyond the rate at which they are written one by one; the object is their number',
   'tenant.add': 'a tenant',
   'tenant.remove': 'a tenant, with everything of it',
   'environment.add': 'an environment',

@@ -37,14 +37,20 @@ export function relayWideQueries(db: Database): RelayWideStore {
 
     appendAudit: (events) =>
       db.transaction().execute(async (tx) => {
-        const rows = await tx.selectFrom('tenants').select('id').execute()
-        const chains = new Set([RELAY_CHAIN, ...rows.map(({ id }) => id)])
+        const chains = new Set([RELAY_CHAIN])
+        for (const id of new Set(events.map(({ event }) => event.tenantId))) {
+          if (await isTenant(tx, id)) chains.add(id)
+        }
         await appendRecords(
           tx,
           events.filter(({ event }) => chains.has(event.tenantId)),
         )
       }),
   }
+}
+
+async function isTenant(tx: Database, id: string): Promise<boolean> {
+  return (await tx.selectFrom('tenants').select('id').where('id', '=', id).executeTakeFirst()) !== undefined
 }
 
 async function insertEnvironment(
@@ -82,12 +88,7 @@ function environmentChanges(
 
     addEnvironment: (tenantId, name, isProduction, act) =>
       change(db, tenantId, act, async (tx, tell) => {
-        const tenant = await tx
-          .selectFrom('tenants')
-          .select('id')
-          .where('id', '=', tenantId)
-          .executeTakeFirst()
-        if (tenant === undefined) {
+        if (!(await isTenant(tx, tenantId))) {
           throw new TunnelError('NOT_FOUND', `There is no tenant ${tenantId}.`, {
             next: 'sallyport relay tenant list',
           })
