@@ -1,8 +1,11 @@
 import type { Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
 import { defaultDataDirectory } from '../shared/config/data-directory.ts'
+import { addLocal } from './local/commands.ts'
 import type { AllowFlags } from './rules-commands.ts'
 import type { RunFlags } from './run-command.ts'
+import { addService } from './service/commands.ts'
+import { actAsOwner } from './service/owner.ts'
 
 const DEFAULT_DATA = defaultDataDirectory('agent', process.env, process.getuid?.() === 0)
 
@@ -13,13 +16,23 @@ interface DataFlags {
 interface JoinFlags extends DataFlags {
   readonly joinFile?: string
   readonly replace?: boolean
+  readonly service?: boolean
 }
+
+/** These do part of their work as root before they become the owner of the data themselves. */
+const AS_ROOT: ReadonlySet<string> = new Set(['join', 'support-bundle'])
 
 /** Adds `agent` and its commands to the program. */
 export function register(program: Command): void {
   const agent = program.command('agent').description('the agent on the site, and what it may reach')
+  agent.hook('preAction', async (_agent, action) => {
+    const { data } = action.opts<{ data?: string }>()
+    if (data !== undefined && !AS_ROOT.has(action.name())) await actAsOwner(data)
+  })
   addLife(agent)
   addRules(agent)
+  addLocal(agent, command)
+  addService(agent)
 }
 
 function command(parent: Command, name: string, description: string): Command {
@@ -35,28 +48,37 @@ function addLife(agent: Command): void {
     .argument('[STRING]', 'the join string of `sallyport relay join-token`; - reads it from standard input')
     .option('--join-file <FILE>', 'a file that holds it; - is standard input')
     .option('--replace', 'put a new identity in the place of the present one')
+    .option('--service', 'end with a running service; so it is where root joins and systemd runs the machine')
     .option('--no-service', 'install no service; start it with `sallyport agent run`')
     .action(
       runAction(async ({ signal, output, terminal }, text: string | undefined, flags: JoinFlags) => {
         const { joinRelay } = await import('./join-command.ts')
-        await joinRelay({ ...flags, text, stdin: terminal.stdin, signal, output })
+        const { stdin } = terminal
+        await joinRelay({ ...flags, text, stdin, environment: process.env, signal, output })
       }),
     )
   command(agent, 'run', 'keep the tunnel up')
     .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
     .option('--mask <KIND>', 'WebSocket masks: zero (fast, inside verified TLS) or random', 'zero')
+    .option(
+      '--join-file <FILE>',
+      'join with the string in it where this agent has no identity; - is standard input',
+    )
+    .option('--log-file <FILE>', 'log there, and only warnings and errors to standard error')
+    .option('--log-size <MIB>', 'size at which the log file is put aside', '10')
+    .option('--log-keep <N>', 'log files that are kept', '5')
+    .option(
+      '--status-page <ADDRESS>',
+      'serve a page with the status: 127.0.0.1:PORT or a path for a unix socket',
+    )
+    .option('--stop-with-input', 'end well when standard input ends')
     .action(
-      runAction(async ({ signal, output }, flags: RunFlags) => {
+      runAction(async ({ signal, output, terminal }, flags: RunFlags) => {
         const { run } = await import('./run-command.ts')
-        await run({ ...flags, signal, output })
+        const { stdin } = terminal
+        await run({ ...flags, stdin, environment: process.env, signal, output })
       }),
     )
-  command(agent, 'status', 'show whether the agent runs and is connected').action(
-    runAction(async ({ signal, output }, flags: DataFlags) => {
-      const { status } = await import('./run-command.ts')
-      await status({ ...flags, signal, output })
-    }),
-  )
 }
 
 function addRules(agent: Command): void {

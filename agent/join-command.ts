@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream'
 import type { Output } from '../shared/cli/output.ts'
-import { readSecret } from '../shared/cli/secret-input.ts'
 import { realEffects } from '../shared/effects.ts'
-import { TunnelError } from '../shared/errors.ts'
 import { PRODUCT_VERSION } from '../shared/version.ts'
 import { join } from './enrollment.ts'
+import { prepareJoin, serviceByDefault } from './service/join-service.ts'
+import { readJoinString } from './service/join-source.ts'
 
 export interface JoinCommandOptions {
   readonly data: string
@@ -12,18 +12,28 @@ export interface JoinCommandOptions {
   readonly text: string | undefined
   readonly joinFile?: string
   readonly replace?: boolean
+  /** True and false as the flags say; undefined leaves it to the machine. */
+  readonly service?: boolean
   readonly stdin: Readable
+  readonly environment: NodeJS.ProcessEnv
   readonly signal: AbortSignal
   readonly output: Output
 }
 
 /** `sallyport agent join`. */
 export async function joinRelay(options: JoinCommandOptions): Promise<void> {
-  const { data, signal, output } = options
-  const joinString = await readJoinString(options)
+  const { data, text, joinFile, environment, stdin, signal, output } = options
+  const { text: joinString } = await readJoinString(text, { file: joinFile, environment, stdin, signal })
+  if (text !== undefined && text !== '-')
+    output.note(
+      'the join string stood where other users of this machine can read it; it works once, and that is now',
+    )
+  const isService = options.service ?? serviceByDefault(data)
+  // Before the token is spent: what cannot become a service is said now.
+  const start = isService ? await prepareJoin(data, signal) : undefined
   const joined = await output.progress(
     'joining the relay',
-    join(joinString, data, {
+    join(joinString.reveal(), data, {
       effects: realEffects,
       signal,
       version: PRODUCT_VERSION,
@@ -33,22 +43,16 @@ export async function joinRelay(options: JoinCommandOptions): Promise<void> {
   )
   const { site, agentId } = joined.identity
   const { fingerprint, caFingerprint } = joined
-  output.result({ site, agentId, fingerprint, caFingerprint, data }, [
+  const where = isService ? '' : ` --data ${data}`
+  output.result({ site, agentId, fingerprint, caFingerprint, data, service: isService }, [
     `joined as an agent of site ${site}`,
     `agent key  ${fingerprint}`,
     `relay CA   ${caFingerprint}`,
     'compare the agent key with `sallyport relay list` at the relay',
-    `next: sallyport agent allow NAME=HOST:PORT --data ${data}`,
-    `then: sallyport agent run --data ${data}`,
+    `next: sallyport agent allow NAME=HOST:PORT${where}`,
+    ...(isService ? [] : [`then: sallyport agent run${where}`]),
   ])
-}
-
-async function readJoinString({ text, joinFile, stdin, signal }: JoinCommandOptions): Promise<string> {
-  if ((text === undefined) === (joinFile === undefined)) {
-    throw new TunnelError('USAGE', 'Give the join string, or --join-file FILE, or - for standard input.', {
-      next: 'sallyport agent join --help',
-    })
-  }
-  if (text !== undefined && text !== '-') return text
-  return (await readSecret(joinFile ?? '-', { stdin, signal })).reveal()
+  if (start === undefined) return
+  await output.progress('starting the service', start())
+  output.note('the service runs, now and after each start of this machine: sallyport agent service status')
 }

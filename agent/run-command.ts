@@ -1,74 +1,87 @@
-import * as v from 'valibot'
+import type { Readable } from 'node:stream'
 import type { Output } from '../shared/cli/output.ts'
-import { callControl } from '../shared/control/call.ts'
 import { controlPath } from '../shared/control/path.ts'
 import { serveControl } from '../shared/control/serve.ts'
 import { realEffects } from '../shared/effects.ts'
 import { TunnelError } from '../shared/errors.ts'
-import { createLog } from '../shared/log.ts'
-import { startAgent } from './agent.ts'
+import { type Agent, startAgent } from './agent.ts'
+import { controlHandlers } from './local/control.ts'
+import { type LogFlags, openLog } from './local/log.ts'
+import { serveStatusPage } from './local/status-page.ts'
+import { joinAtFirstBoot } from './service/first-boot.ts'
+import { connectNotify } from './service/notify.ts'
+import { superviseService } from './service/supervision.ts'
 
-export interface RunFlags {
+export interface RunFlags extends LogFlags {
   readonly data: string
-  readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug'
   readonly mask: string
+  readonly joinFile?: string
+  /** Ends as at SIGTERM when standard input ends: how a service of Windows is told to. */
+  readonly stopWithInput?: boolean
+  /** Where to serve the status page; nowhere by default. */
+  readonly statusPage?: string
 }
 
 interface Context {
+  readonly stdin: Readable
+  readonly environment: NodeJS.ProcessEnv
   readonly signal: AbortSignal
   readonly output: Output
 }
 
 /** `sallyport agent run`: until the signal aborts, then lets streams end for a moment. */
-export async function run({ data, logLevel, mask, signal, output }: RunFlags & Context): Promise<void> {
+export async function run(options: RunFlags & Context): Promise<void> {
+  const { data, mask, stdin, environment, output } = options
   if (mask !== 'zero' && mask !== 'random') throw new TunnelError('USAGE', '--mask is zero or random.')
-  const log = createLog({ level: logLevel })
+  const signal = options.stopWithInput === true ? endOfInput(stdin, options.signal) : options.signal
+  using opened = openLog(options, environment)
+  const { log } = opened
+  await joinAtFirstBoot({
+    data,
+    file: options.joinFile,
+    environment,
+    stdin,
+    signal,
+    effects: realEffects,
+    log,
+  })
   const agent = await startAgent({ directory: data, effects: realEffects, log, signal, mask })
-  await using _control = await serveControl(
-    controlPath(data),
-    { status: async () => agent.status() },
-    { signal, onFault: (err, method) => log.error({ err, method }, 'control request failed') },
-  )
+  await using _control = await serveControl(controlPath(data), controlHandlers(agent), {
+    signal,
+    onFault: (err, method) => log.error({ err, method }, 'control request failed'),
+  })
+  await using page =
+    options.statusPage === undefined
+      ? undefined
+      : await serveStatusPage(options.statusPage, () => agent.status())
+  if (page !== undefined) output.note(`status page: ${page.address}`)
   const { site, agentId } = agent.status()
   output.result({ event: 'running', site, agentId, data }, `agent of site ${site} runs, data in ${data}`)
+  const manager = connectNotify({
+    environment,
+    onFailure: (err) => log.warn({ err }, 'the service manager does not hear'),
+  })
+  if (manager !== undefined) {
+    superviseService({ ...manager, effects: realEffects, look: () => serviceState(agent), signal })
+  }
   await agent.done
 }
 
-const statusAnswer = v.looseObject({
-  connected: v.boolean(),
-  site: v.string(),
-  relay: v.optional(v.string()),
-  since: v.optional(v.number()),
-  fingerprint: v.string(),
-  certificateEnds: v.number(),
-  streams: v.number(),
-  waiting: v.number(),
-  denied: v.number(),
-  rules: v.number(),
-  rulesError: v.optional(v.string()),
-  lastError: v.optional(v.object({ code: v.string(), message: v.string(), next: v.string() })),
-})
-
-/** `sallyport agent status`. */
-export async function status({ data, signal, output }: { data: string } & Context): Promise<void> {
-  const parsed = v.safeParse(statusAnswer, await callControl(controlPath(data), 'status', {}, { signal }))
-  if (!parsed.success)
-    throw new TunnelError('PROTOCOL', 'The agent answered in a form that this command does not know.')
-  const now = parsed.output
-  const lines = [
-    now.connected
-      ? `site ${now.site}: connected to ${now.relay} since ${new Date(now.since ?? 0).toISOString()}`
-      : `site ${now.site}: not connected`,
-    `rules ${now.rules}, streams ${now.streams}${waiting(now.waiting)}, denied ${now.denied}`,
-    `key ${now.fingerprint}, certificate until ${new Date(now.certificateEnds).toISOString()}`,
-  ]
-  if (now.rulesError !== undefined) lines.push(`RULES NOT READ, the last good ones hold: ${now.rulesError}`)
-  if (now.lastError !== undefined) {
-    lines.push(`last failure ${now.lastError.code}: ${now.lastError.message}`, `next   ${now.lastError.next}`)
-  }
-  output.result(now, lines)
+/** What the service manager shows of the agent. */
+function serviceState(agent: Agent) {
+  const { connected, attempts, site, relay, pausedSince, lastError } = agent.status()
+  const failure = lastError === undefined ? '' : `: ${lastError.code}`
+  const way = connected
+    ? `site ${site}: connected to ${relay}`
+    : `site ${site}: not connected, trying again${failure}`
+  return { isConnected: connected, attempts, text: pausedSince === undefined ? way : `PAUSED; ${way}` }
 }
 
-function waiting(count: number): string {
-  return count === 0 ? '' : ` (${count} without a path, waiting for their openers)`
+/** A signal that aborts with `signal`, and when standard input has ended. */
+function endOfInput(stdin: Readable, signal: AbortSignal): AbortSignal {
+  const ended = new AbortController()
+  const stop = () => ended.abort(new TunnelError('CANCELLED', 'standard input ended', { leg: 'local' }))
+  // Whatever is written there means nothing.
+  stdin.on('end', stop).on('error', stop).resume()
+  return AbortSignal.any([signal, ended.signal])
 }

@@ -22,7 +22,7 @@ export interface LogOptions {
 export function createLog(options: LogOptions): Logger {
   return pino(
     { level: options.level, base: null, redact: { paths: REDACTED, censor: '[redacted]' } },
-    options.destination ?? bufferedStandardError(),
+    options.destination ?? standardError(),
   )
 }
 
@@ -30,7 +30,7 @@ export function createLog(options: LogOptions): Logger {
  * Standard error, written at the end of a turn or two: a line for each stream must not stop the event loop. What is still
  * waiting when the process ends is written then.
  */
-function bufferedStandardError(): DestinationStream {
+export function standardError(): DestinationStream {
   const destination = pino.destination({ fd: 2, sync: false })
   process.on('exit', () => {
     try {

@@ -6,14 +6,16 @@ import type { NotifyRequest } from './notify.ts'
 export const READY_MS = 10_000
 /** How often the agent is looked at, in ms: before it is ready, and after. */
 export const LOOK_MS = { starting: 250, ready: 5_000 } as const
+/** How long an agent without a session may not even have tried to get one, in ms: twice the longest pause between two tries. */
+export const STUCK_MS = 600_000
 /** Longest text for the service manager, in characters. */
 const MAX_STATUS = 200
 
 /** What the service manager should know of the agent. */
 export interface ServiceState {
   readonly isConnected: boolean
-  /** False where something hangs that should move: the manager then kills and restarts the process. */
-  readonly isAlive: boolean
+  /** How often a session was tried for; without one it has to grow. */
+  readonly attempts: number
   /** One line for `systemctl status`. */
   readonly text: string
 }
@@ -22,9 +24,12 @@ export interface ServiceState {
 interface Said {
   isReady: boolean
   text: string
+  attempts: number
   /** Times of `Effects.now`. */
-  beganAt: number
+  readonly beganAt: number
   watchdogAt: number
+  /** When it was connected or tried last. */
+  movedAt: number
 }
 
 export interface SupervisionOptions extends NotifyRequest {
@@ -41,7 +46,7 @@ export interface SupervisionOptions extends NotifyRequest {
 export function superviseService(options: SupervisionOptions): void {
   const { effects, look, notify, signal } = options
   const now = effects.now()
-  const said: Said = { isReady: false, text: '', beganAt: now, watchdogAt: now }
+  const said: Said = { isReady: false, text: '', attempts: 0, beganAt: now, watchdogAt: now, movedAt: now }
   let cancel = () => {}
   const tick = () => {
     const message = nextMessage(said, look(), { now: effects.now(), watchdogMs: options.watchdogMs })
@@ -64,12 +69,15 @@ function nextMessage(
   { now, watchdogMs = Number.POSITIVE_INFINITY }: { now: number; watchdogMs: number | undefined },
 ): string[] {
   const message: string[] = []
+  if (state.isConnected || state.attempts !== said.attempts) said.movedAt = now
+  said.attempts = state.attempts
   if (!said.isReady && (state.isConnected || now - said.beganAt >= READY_MS)) {
     said.isReady = true
     message.push('READY=1')
   }
   // A third of the time: two messages may be late before the manager acts.
-  if (state.isAlive && now - said.watchdogAt >= watchdogMs / 3) {
+  const isAlive = now - said.movedAt < STUCK_MS
+  if (isAlive && now - said.watchdogAt >= watchdogMs / 3) {
     said.watchdogAt = now
     message.push('WATCHDOG=1')
   }

@@ -58,6 +58,11 @@ export async function prepareUnit(machine: Machine): Promise<string[]> {
     await tool('systemd-sysusers', [SYSUSERS_PATH], signal)
     await tool('systemd-tmpfiles', ['--create', TMPFILES_PATH], signal)
   }
+  const { data, user } = SYSTEMD
+  // Where it is there already, and another user's, systemd hands it over with all that is in it (StateDirectory=).
+  if (!existsSync(`${root}${data}`)) {
+    await tool('install', ['-d', '-m', '0700', '-o', user, '-g', user, `${root}${data}`], signal)
+  }
   await tool('systemctl', ['daemon-reload'], signal)
   return [...files.keys()]
 }

@@ -89,12 +89,11 @@ export function sysusersFile(): string {
   return `u ${user} - "Sallyport agent" ${data}\n`
 }
 
-/** The directories of the service, as systemd-tmpfiles takes them. */
+/** The directories above those of the service, as systemd-tmpfiles takes them. */
 export function tmpfilesFile(): string {
-  const { user, data } = SYSTEMD
-  return `d /etc/sallyport/agent 0700 root root -
+  return `d /etc/sallyport 0755 root root -
+d /etc/sallyport/agent 0700 root root -
 d /var/lib/sallyport 0755 root root -
-d ${data} 0700 ${user} ${user} -
 `
 }
 

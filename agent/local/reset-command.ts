@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Output } from '../../shared/cli/output.ts'
+import type { Terminal } from '../../shared/cli/terminal.ts'
+import { checkPrivateDirectory } from '../../shared/config/private-file.ts'
+import { callControl } from '../../shared/control/call.ts'
+import { controlPath } from '../../shared/control/path.ts'
+import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { fingerprintOf } from '../enrollment.ts'
+import { identityPath, readIdentity } from '../identity-store.ts'
+import { pausePath } from './pause.ts'
+
+export interface ResetOptions {
+  readonly data: string
+  readonly yes?: boolean
+  readonly terminal: Pick<Terminal, 'stdin' | 'stderr'>
+  readonly signal: AbortSignal
+  readonly output: Output
+}
+
+/**
+ * `sallyport agent reset`: the identity is gone for good; rules stay.
+ * @throws {TunnelError} CONFLICT where the agent runs, NOT_FOUND where it has not joined, USAGE where nobody said yes
+ */
+export async function reset(options: ResetOptions): Promise<void> {
+  const { data, output, signal } = options
+  await checkPrivateDirectory(data)
+  if (await isRunning(data, signal)) {
+    throw new TunnelError('CONFLICT', 'The agent runs.', {
+      leg: 'local',
+      next: 'stop it first: systemctl stop sallyport-agent, or Ctrl-C where it runs',
+    })
+  }
+  // A damaged identity is a reason to reset, so it is no reason to refuse.
+  const identity = await readIdentity(data).catch(() => 'damaged' as const)
+  if (identity === undefined)
+    throw new TunnelError('NOT_FOUND', 'This agent has no identity.', { leg: 'local', next: '' })
+  const who =
+    identity === 'damaged'
+      ? 'a damaged identity'
+      : `agent ${identity.agentId} of site ${identity.site}, key ${fingerprintOf(identity)}`
+  if (options.yes !== true) await ask(`forget ${who}? Joining again needs a new join string. [y/N] `, options)
+  const gone = [identityPath(data), join(data, 'settings.json'), pausePath(data)].filter((path) =>
+    existsSync(path),
+  )
+  // The identity goes last: whoever is interrupted can reset again.
+  for (const path of gone.toReversed()) await rm(path)
+  const left = ['rules.toml', 'agent.log'].map((name) => join(data, name)).filter((path) => existsSync(path))
+  output.result({ removed: gone, left }, [
+    `forgot ${who}`,
+    ...gone.map((path) => `  removed  ${path}`),
+    ...left.map((path) => `  left     ${path}`),
+    'the relay still knows this agent; to end its identity: sallyport relay revoke agent SITE',
+  ])
+}
+
+async function isRunning(data: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await callControl(controlPath(data), 'status', {}, { signal })
+    return true
+  } catch (err) {
+    if (isTunnelError(err) && err.code === 'NOT_RUNNING') return false
+    throw err
+  }
+}
+
+async function ask(question: string, { terminal, signal }: ResetOptions): Promise<void> {
+  const lines = createInterface({ input: terminal.stdin, signal })
+  terminal.stderr.write(question)
+  try {
+    for await (const line of lines) {
+      if (/^y(es)?$/i.test(line.trim())) return
+      break
+    }
+    signal.throwIfAborted()
+  } finally {
+    lines.close()
+  }
+  throw new TunnelError('USAGE', 'Nothing was changed.', { next: 'answer y, or give --yes' })
+}

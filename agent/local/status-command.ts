@@ -1,0 +1,66 @@
+import * as v from 'valibot'
+import type { Output } from '../../shared/cli/output.ts'
+import { callControl } from '../../shared/control/call.ts'
+import { controlPath } from '../../shared/control/path.ts'
+import { TunnelError } from '../../shared/errors.ts'
+
+const shown = {
+  connected: v.boolean(),
+  site: v.string(),
+  relay: v.optional(v.string()),
+  since: v.optional(v.number()),
+  fingerprint: v.string(),
+  certificateEnds: v.number(),
+  streams: v.number(),
+  waiting: v.number(),
+  denied: v.number(),
+  rules: v.number(),
+  pausedSince: v.optional(v.number()),
+  rulesError: v.optional(v.string()),
+  lastError: v.optional(v.object({ code: v.string(), message: v.string(), next: v.string() })),
+}
+
+const statusAnswer = v.looseObject(shown)
+
+/** What a running agent answers to `status`, as far as people are told. */
+export type StatusAnswer = v.InferOutput<v.ObjectSchema<typeof shown, undefined>>
+
+/** Asks the agent of a data directory how it is. @throws {TunnelError} NOT_RUNNING, PERMISSIONS, PROTOCOL */
+export async function askStatus(data: string, signal: AbortSignal): Promise<StatusAnswer> {
+  const parsed = v.safeParse(statusAnswer, await callControl(controlPath(data), 'status', {}, { signal }))
+  if (!parsed.success)
+    throw new TunnelError('PROTOCOL', 'The agent answered in a form that this command does not know.')
+  return parsed.output
+}
+
+/** `sallyport agent status`. */
+export async function status(options: { data: string; signal: AbortSignal; output: Output }): Promise<void> {
+  const now = await askStatus(options.data, options.signal)
+  options.output.result(now, statusLines(now))
+}
+
+/** The status for people, a fact a line. */
+export function statusLines(now: StatusAnswer): string[] {
+  const lines = [
+    now.connected
+      ? `site ${now.site}: connected to ${now.relay} since ${isoTime(now.since ?? 0)}`
+      : `site ${now.site}: not connected`,
+    `rules ${now.rules}, streams ${now.streams}${waiting(now.waiting)}, denied ${now.denied}`,
+    `key ${now.fingerprint}, certificate until ${isoTime(now.certificateEnds)}`,
+  ]
+  if (now.pausedSince !== undefined)
+    lines.push(`PAUSED since ${isoTime(now.pausedSince)}, every stream is refused: sallyport agent resume`)
+  if (now.rulesError !== undefined) lines.push(`RULES NOT READ, the last good ones hold: ${now.rulesError}`)
+  if (now.lastError !== undefined) {
+    lines.push(`last failure ${now.lastError.code}: ${now.lastError.message}`, `next   ${now.lastError.next}`)
+  }
+  return lines
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+function waiting(count: number): string {
+  return count === 0 ? '' : ` (${count} without a path, waiting for their openers)`
+}
