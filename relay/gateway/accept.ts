@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { WebSocketServer } from 'ws'
 import type { Effects } from '../../shared/effects.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
-import { decodeHello, encodeHelloOk } from '../../shared/handshake/hello.ts'
+import { decodeHello, encodeHelloOk, LINK_KEY_BYTES, LINKS_CAPABILITY } from '../../shared/handshake/hello.ts'
 import type { Logger } from '../../shared/log.ts'
 import { Session } from '../../shared/mux/session.ts'
 import type { OpenFrame } from '../../shared/mux/session-handler.ts'
@@ -69,6 +69,9 @@ function runSession(
           sourceAddress,
           connectedAt: effects.date(),
           generation: sessions.nextGeneration(),
+          linkKey: hello.capabilities.includes(LINKS_CAPABILITY)
+            ? effects.randomBytes(LINK_KEY_BYTES)
+            : undefined,
           close: (error) => link.close(error),
         }
         sessions.add(live, hello.held)
@@ -110,10 +113,11 @@ function runSession(
 function helloOk(live: LiveSession, version: number, effects: Effects): Uint8Array {
   return encodeHelloOk({
     version,
-    capabilities: [],
+    capabilities: live.linkKey === undefined ? [] : [LINKS_CAPABILITY],
     session: live.name,
     generation: live.generation,
     pingIntervalMs: PING_INTERVAL_MS,
     clock: effects.date(),
+    ...(live.linkKey === undefined ? {} : { linkKey: live.linkKey }),
   })
 }

@@ -10,6 +10,7 @@ import {
 } from '../../shared/identity/enrollment-messages.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { enroll, renew } from '../authority/enroll.ts'
+import type { Principal } from '../authority/identify.ts'
 import type { Admission } from './admission.ts'
 
 /** How a caller proves who it is. Every route and upgrade path names one; there is no default. */
@@ -63,10 +64,11 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
 /** The paths that are upgraded, who may, and what becomes of the connection. */
 export const UPGRADES: ReadonlyMap<
   string,
-  { readonly kind: 'agent' | 'connector'; readonly use: 'session' | 'idle' }
+  { readonly kind: Principal['kind'] | 'either'; readonly use: 'session' | 'link' | 'idle' }
 > = new Map([
   ['/v1/agent', { kind: 'agent', use: 'session' }],
   ['/v1/connector', { kind: 'connector', use: 'session' }],
+  ['/v1/link', { kind: 'either', use: 'link' }],
   ['/v1/idle', { kind: 'agent', use: 'idle' }],
 ])
 

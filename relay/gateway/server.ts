@@ -16,6 +16,7 @@ import { type AcceptContext, acceptSession } from './accept.ts'
 import type { Admission } from './admission.ts'
 import { type FrontDoor, guardFrontDoor, type PassThrough } from './front-door.ts'
 import { holdIdle } from './idle-hold.ts'
+import { joinLink } from './join-link.ts'
 import { answerRoute, peerOf, UPGRADES } from './routes.ts'
 
 /** Connections of every kind in all. */
@@ -137,7 +138,7 @@ async function upgrade(
     if (options.isDraining()) throw new TunnelError('DRAINING')
     const peer = peerOf(request)
     const principal = await identify(options.authority, peer.certificate, peer.authorized)
-    if (principal.kind !== path.kind)
+    if (path.kind !== 'either' && principal.kind !== path.kind)
       throw new TunnelError('IDENTITY', `a ${principal.kind} on the path of a ${path.kind}`)
     if (!(request.headers['sec-websocket-protocol'] ?? '').split(/, ?/).includes(SUBPROTOCOL)) {
       throw new TunnelError('PROTOCOL', `the subprotocol is ${SUBPROTOCOL}`)
@@ -145,14 +146,15 @@ async function upgrade(
     if (!options.admission.takeTunnel()) throw new TunnelError('OVERLOADED', 'Too many tunnels open at once.')
     if (socket.destroyed) return
     door.ticketOf(socket)?.prove()
-    if (path.use === 'session') acceptSession(options, request, head, principal)
-    else holdIdle(options, request, head, principal)
+    USES[path.use](options, request, head, principal)
   } catch (cause) {
     const error = isTunnelError(cause) ? cause : new TunnelError('INTERNAL', '', { cause })
     options.log.info({ code: error.code, source: request.socket.remoteAddress }, 'upgrade refused')
     writeProblem(socket, error, newTrace(options))
   }
 }
+
+const USES = { session: acceptSession, link: joinLink, idle: holdIdle } as const
 
 function newTrace(options: ServerOptions): string {
   return options.effects.randomBytes(16).toString('hex')

@@ -17,6 +17,8 @@ export interface LiveSession {
   /** Milliseconds since 1970. */
   readonly connectedAt: number
   readonly generation: number
+  /** Proves that a further link belongs to the session; undefined where the peer takes none. */
+  readonly linkKey: Uint8Array | undefined
   /** Ends the session at once. */
   close(error: TunnelError): void
 }
@@ -133,6 +135,12 @@ export class Sessions {
       count++
     }
     return count
+  }
+
+  /** The session of that name; a handful of them is wanted in an hour, so they are not indexed. */
+  find(name: string): LiveSession | undefined {
+    for (const live of this.#all) if (live.name === name) return live
+    return undefined
   }
 
   list(): readonly LiveSession[] {

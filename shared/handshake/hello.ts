@@ -32,6 +32,8 @@ export interface HelloOk {
   readonly pingIntervalMs: number
   /** The relay's wall clock in ms since 1970. */
   readonly clock: number
+  /** With the capability `links`: what proves that a further link belongs to the session. */
+  readonly linkKey?: Uint8Array
 }
 
 /** A whole number from 0 on. */
@@ -41,6 +43,12 @@ const capabilities = v.pipe(v.array(name), v.maxLength(32))
 /** Exactly `length` bytes. */
 export const bytes = (length: number) =>
   v.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length === length)
+
+/** The capability of having several links (docs/protocol.md section 6.6). */
+export const LINKS_CAPABILITY = 'links'
+
+/** Bytes of `linkKey`. */
+export const LINK_KEY_BYTES = 32
 
 /** Most sessions that one process names as held; the newest count. */
 const MAX_HELD = 16
@@ -62,6 +70,7 @@ const helloOkSchema = v.object({
   generation: uint,
   pingIntervalMs: v.pipe(uint, v.minValue(1_000), v.maxValue(120_000)),
   clock: uint,
+  linkKey: v.optional(bytes(LINK_KEY_BYTES)),
 })
 
 /** CBOR of HELLO, at most 8,192 bytes. */
@@ -102,7 +111,8 @@ export function decodeHelloOk(meta: Uint8Array): HelloOk {
   if (hello.version < PROTOCOL_VERSIONS.min || hello.version > PROTOCOL_VERSIONS.max) {
     throw new TunnelError('PROTOCOL', `the relay chose revision ${hello.version}`)
   }
-  return hello
+  const { linkKey, ...rest } = hello
+  return linkKey === undefined ? rest : { ...rest, linkKey }
 }
 
 /** CBOR of a flat map; keys with undefined values are left out. */

@@ -125,6 +125,12 @@ const DECODERS: Readonly<Record<number, { onLink: boolean; min: number; max: num
     max: MAX_META_BYTES,
     decode: (_flags, _id, payload) => ({ type: 'NOTICE', id: 0, meta: payload }),
   },
+  [FRAME.LINKS]: {
+    onLink: true,
+    min: 1,
+    max: 1,
+    decode: (_flags, _id, payload) => ({ type: 'LINKS', id: 0, wanted: payload[0] as number }),
+  },
 }
 
 /** Whether a control frame of this type exists. */

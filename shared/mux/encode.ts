@@ -118,7 +118,7 @@ export function encodeControl(frame: ControlFrame): Uint8Array {
 function encodeLinkFrame(
   frame: Extract<
     ControlFrame,
-    { type: 'PING' | 'PONG' | 'ACK' | 'GOAWAY' | 'HELLO' | 'HELLO_OK' | 'NOTICE' }
+    { type: 'PING' | 'PONG' | 'ACK' | 'GOAWAY' | 'HELLO' | 'HELLO_OK' | 'NOTICE' | 'LINKS' }
   >,
 ): Uint8Array {
   switch (frame.type) {
@@ -141,6 +141,11 @@ function encodeLinkFrame(
       writeU32(bytes, 16, frame.drainMs)
       writeU32(bytes, 20, frame.retryAfterMs)
       bytes.set(frame.meta, 24)
+      return bytes
+    }
+    case 'LINKS': {
+      const bytes = start(FRAME.LINKS, 0, 0, 1)
+      bytes[HEADER_BYTES] = frame.wanted
       return bytes
     }
     case 'HELLO':

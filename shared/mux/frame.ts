@@ -47,6 +47,7 @@ export const FRAME = {
   RESUME: 0x0e,
   PATH_LOST: 0x0f,
   NOTICE: 0x41,
+  LINKS: 0x42,
 } as const
 
 /** The range of types that a receiver which does not know them skips unread; unknown types outside it are fatal. */
@@ -111,6 +112,7 @@ export type ControlFrame =
   | { readonly type: 'HELLO'; readonly id: 0; readonly meta: Uint8Array }
   | { readonly type: 'HELLO_OK'; readonly id: 0; readonly meta: Uint8Array }
   | { readonly type: 'NOTICE'; readonly id: 0; readonly meta: Uint8Array }
+  | { readonly type: 'LINKS'; readonly id: 0; readonly wanted: number }
   | { readonly type: 'RESUME'; readonly id: number; readonly received: number }
   | { readonly type: 'PATH_LOST'; readonly id: number; readonly fin: boolean }
 

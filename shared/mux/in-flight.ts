@@ -25,6 +25,17 @@ const TURN_MS = 2
  */
 const STEADY_ROUNDS = 1.6
 
+/**
+ * Acknowledgements that stay away for this part of the bare round trip, and for at least so many ms, while data is out: a
+ * packet was lost on the way, for nothing behind it arrives until it was sent again. A path that is merely full acknowledges
+ * every 20 ms.
+ */
+const STALL_ROUNDS = 0.75
+const STALL_MS = 40
+
+/** Round trips in ms from which a stall is told from a busy event loop. */
+const STALL_RTT_MS = 4
+
 /** A marker is kept for every so many bytes sent. */
 const MARKER_BYTES = 8_192
 
@@ -109,6 +120,19 @@ export class InFlight {
   #isWarmingUp = false
   #phaseAt = 0
   #capBeforeDrain: number = CAP.start
+  #stalls = 0
+  /** When something was acknowledged last. */
+  #progressAt = 0
+
+  /** How often the acknowledgements stalled so far, as they do when the path loses packets. */
+  get stalls(): number {
+    return this.#stalls
+  }
+
+  /** DATA bytes acknowledged so far. */
+  get acknowledgedBytes(): number {
+    return this.#acknowledged
+  }
 
   get cap(): number {
     return this.#cap
@@ -168,10 +192,21 @@ export class InFlight {
     if (received > this.#sent) return false
     if (received <= this.#acknowledged) return true
     this.#acknowledged = received
+    this.#noteStall(now)
     const marker = this.#newestCovered(received)
     if (marker !== undefined) this.#sample(marker, holdMs, now)
     if (received >= this.#roundEnd) this.#endRound(now)
     return true
+  }
+
+  #noteStall(now: number): void {
+    const rtt = this.#minRtt.value
+    // What left only now cannot be acknowledged before a round trip is over.
+    const pause = now - Math.max(this.#progressAt, (this.waitingSince ?? now) + rtt)
+    this.#progressAt = now
+    if (Number.isFinite(rtt) && rtt >= STALL_RTT_MS && pause > Math.max(STALL_MS, STALL_ROUNDS * rtt)) {
+      this.#stalls++
+    }
   }
 
   #newestCovered(received: number): Marker | undefined {

@@ -90,8 +90,17 @@ export class Link {
   }
 
   /** Silence in ms after which a PING goes out. */
+  get pingIntervalMs(): number {
+    return this.#pingIntervalMs
+  }
+
   set pingIntervalMs(ms: number) {
     this.#pingIntervalMs = ms
+  }
+
+  /** Monotonic ms of the last call that told the time. */
+  get now(): number {
+    return this.#now
   }
 
   /** Monotonic ms of the last byte from the peer. */

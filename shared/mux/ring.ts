@@ -33,6 +33,18 @@ export class Ring<T> {
     return item
   }
 
+  /** Takes out the oldest item for which `isWanted` holds. */
+  take(isWanted: (item: T) => boolean): T | undefined {
+    for (let at = this.#head; at < this.#items.length; at++) {
+      const item = this.#items[at] as T
+      if (!isWanted(item)) continue
+      if (at === this.#head) return this.shift()
+      this.#items.splice(at, 1)
+      return item
+    }
+    return undefined
+  }
+
   /** Takes `item` out, wherever it stands. */
   remove(item: T): void {
     const at = this.#items.indexOf(item, this.#head)

@@ -41,6 +41,7 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
   readonly id: number
   readonly activity = new SourceActivity()
   isQueued = false
+  mayStripe = false
   readonly #session: Session
   readonly #route: Route
   #queue = new Ring<Waiting>()
@@ -76,14 +77,16 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
 
   /** Queues a piece for this side, or drops it where the queue is full or a gap before it has to be filled first. */
   pass(piece: Waiting): void {
-    if (this.#gapFrom !== -1) {
-      if (piece.offset > this.#gapFrom) return
-      this.#gapFrom = -1
-    }
     const { length } = piece.bytes
+    if (this.#gapFrom !== -1 && piece.offset > this.#gapFrom) return
     if (this.#isFull(length)) {
+      // A late piece of another link lies before the gap: the receiver will ask from there.
       this.#gapFrom = piece.offset
       return
+    }
+    // Only what covers the place fills the gap; what ends before it was late.
+    if (this.#gapFrom !== -1 && (piece.offset === this.#gapFrom || piece.offset + length > this.#gapFrom)) {
+      this.#gapFrom = -1
     }
     const isPinning = this.#queue.length >= COPY_AFTER_PIECES && length * 8 < piece.bytes.buffer.byteLength
     this.#queue.push(isPinning ? { ...piece, bytes: piece.bytes.slice() } : piece)
@@ -186,7 +189,10 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
       this.#route.accepted(this)
       peer.allow(frame.maxOffset)
     }
-    if (frame.type === 'CREDIT') peer.allow(frame.maxOffset)
+    if (frame.type === 'CREDIT') {
+      peer.allow(frame.maxOffset)
+      if (frame.consumed > 0) this.mayStripe = true
+    }
     peer.send(frame)
     if (frame.type === 'CREDIT' && frame.fin && !this.#finished) {
       this.#finished = true

@@ -24,6 +24,8 @@ export interface DataSource {
   /** Kept by the scheduler: whether the source stands in one of its queues. */
   isQueued: boolean
   readonly isReady: boolean
+  /** True once DATA of the source may overtake every other frame (docs/protocol.md section 6.6). */
+  readonly mayStripe: boolean
   /** The next piece of at most `max` bytes; undefined where there is none. */
   next(max: number, now: number): Piece | undefined
   /** The source's turn is over, and some of it was sent. */
@@ -96,6 +98,35 @@ export class Scheduler {
       }
       this.#endTurn(source, now)
     }
+  }
+
+  /** The next piece of a source that may be striped, for a link that carries nothing else. */
+  nextStriped(maxBytes: number, now: number): Piece | undefined {
+    for (;;) {
+      const source = this.#takeStriped()
+      if (source === undefined) return undefined
+      const piece = source.next(maxBytes, now)
+      if (piece !== undefined) source.activity.add(piece.bytes.length, now)
+      if (source.isReady) this.#enqueue(source, now)
+      else source.isQueued = false
+      if (piece === undefined) continue
+      source.sent()
+      return piece
+    }
+  }
+
+  #takeStriped(): DataSource | undefined {
+    const current = this.#current
+    if (current?.mayStripe === true) {
+      // Its turn on the first link ends here.
+      this.#current = undefined
+      return current
+    }
+    for (const ring of [this.#bulk, this.#fresh]) {
+      const source = ring.take((candidate) => candidate.mayStripe)
+      if (source !== undefined) return source
+    }
+    return undefined
   }
 
   #pick(): DataSource | undefined {

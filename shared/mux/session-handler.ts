@@ -34,6 +34,8 @@ export interface SessionHandler {
    * out ignores all of them. @throws {TunnelError} which ends the session
    */
   notice?(meta: Uint8Array): void
+  /** Agent and connector only: so many links should there be now, 1 to 16. Who leaves it out stays with one. */
+  links?(wanted: number): void
   /** There is something to transmit. May be called many times a turn. */
   wake(): void
 }

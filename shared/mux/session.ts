@@ -1,9 +1,11 @@
 import { type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
 import { encodeControl } from './encode.ts'
 import { type ControlFrame, FLAG, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
+import type { FurtherLink, FurtherLinkShell } from './further-link.ts'
 import { type FrameSink, Link } from './link.ts'
+import { Links } from './links.ts'
 import { Openings } from './openings.ts'
-import { type DataSource, Scheduler } from './scheduler.ts'
+import type { DataSource } from './scheduler.ts'
 import { isReattach, type OpenFrame, type SessionHandler, type StreamEntry } from './session-handler.ts'
 import { SESSION_LIMITS } from './session-limits.ts'
 import { Stream } from './stream.ts'
@@ -46,7 +48,12 @@ export class Session implements StreamCarrier {
   readonly #notices = new TokenBucket(SESSION_LIMITS.noticesPerSecond, SESSION_LIMITS.noticeBurst)
   readonly #openings = new Openings((id, stream) => this.#entries.get(id) === stream)
   readonly #ids: StreamIds
-  readonly #scheduler = new Scheduler()
+  readonly #links: Links = new Links({
+    first: () => this.link,
+    data: (id, flags, offset, bytes, now) => this.#onFurtherData(id, flags, offset, bytes, now),
+    lost: (carried) => this.#onLinkLost(carried),
+    wanted: (count) => this.#onLinksWanted(count),
+  })
   #isGreeted = false
   #hasPeerGreeted = false
   #isDraining = false
@@ -76,7 +83,7 @@ export class Session implements StreamCarrier {
         wake: () => this.#handler.wake(),
         collect: (now) => this.#collectCredits(now),
       },
-      queue: this.#scheduler,
+      queue: this.#links.scheduler,
       pingIntervalMs: options.pingIntervalMs,
       now: options.now,
     })
@@ -93,6 +100,11 @@ export class Session implements StreamCarrier {
   /** True while we may open streams here. A GOAWAY of our own keeps only the peer from it. */
   get isOpen(): boolean {
     return this.#isGreeted && !this.#peerDrains && !this.isClosed
+  }
+
+  /** Links there are now, 1 to 16. */
+  get linkCount(): number {
+    return this.#links.count
   }
 
   /** True where the ids will run out: the owner should make a new session. */
@@ -115,7 +127,9 @@ export class Session implements StreamCarrier {
     if (this.isClosed) return 0
     this.#now = now
     this.#openings.time(now)
-    return this.link.transmit(maxBytes, now, sink)
+    const bytes = this.link.transmit(maxBytes, now, sink)
+    this.#links.transmitted(now)
+    return bytes
   }
 
   get hasWork(): boolean {
@@ -124,7 +138,7 @@ export class Session implements StreamCarrier {
 
   /** Monotonic ms of the next `tick`. */
   get deadline(): number {
-    return Math.min(this.link.deadline, this.#sweepAt, this.#openings.deadline)
+    return Math.min(this.link.deadline, this.#sweepAt, this.#openings.deadline, this.#links.deadline)
   }
 
   /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead */
@@ -132,6 +146,7 @@ export class Session implements StreamCarrier {
     if (this.isClosed) return
     this.#now = now
     this.link.tick(now)
+    this.#links.tick(now)
     this.#openings.time(now)
     this.#openings.expire(now)
     if (now >= this.#sweepAt) {
@@ -255,6 +270,15 @@ export class Session implements StreamCarrier {
     )
   }
 
+  /**
+   * Adds a link, whose WebSocket `shell` runs; its ends have proved that they are those of the session.
+   * @throws {TunnelError} SESSION_LOST, or OVERLOADED where there are 16
+   */
+  join(shell: FurtherLinkShell, now: number): FurtherLink {
+    if (this.isClosed || !this.#isGreeted) throw new TunnelError('SESSION_LOST')
+    return this.#links.join(shell, this.link.pingIntervalMs, now)
+  }
+
   /** Tells the peer something that it may ignore; `meta` is CBOR, at most 8,192 bytes, and the peer counts them (section 10). */
   sendNotice(meta: Uint8Array): void {
     this.control(encodeControl({ type: 'NOTICE', id: 0, meta }))
@@ -277,6 +301,7 @@ export class Session implements StreamCarrier {
     }
     this.#entries.clear()
     this.#openings.clear()
+    this.#links.end(error)
   }
 
   // What streams and routes need.
@@ -287,8 +312,9 @@ export class Session implements StreamCarrier {
 
   ready(source: DataSource): void {
     if (this.isClosed) return
-    this.#scheduler.add(source, this.#now)
+    this.#links.scheduler.add(source, this.#now)
     this.#handler.wake()
+    this.#links.wake()
   }
 
   creditDue(source: CreditSource): void {
@@ -302,9 +328,31 @@ export class Session implements StreamCarrier {
 
   forget(stream: Carried): void {
     this.#entries.delete(stream.id)
-    if (stream.isQueued) this.#scheduler.remove(stream)
+    if (stream.isQueued) this.#links.scheduler.remove(stream)
     const at = this.#creditDue.indexOf(stream)
     if (at !== -1) this.#creditDue.splice(at, 1)
+  }
+
+  // Further links.
+
+  #onFurtherData(id: number, flags: number, offset: number, bytes: Uint8Array, now: number): void {
+    this.#now = now
+    this.#onData(id, flags, offset, bytes)
+  }
+
+  /** What was out there did not arrive, perhaps: each receiver asks for it again. */
+  #onLinkLost(carried: Iterable<number>): void {
+    for (const id of carried) {
+      if (this.#entries.has(id)) this.control(encodeControl({ type: 'PATH_LOST', id, fin: false }))
+    }
+    // The others take over what waits.
+    this.#handler.wake()
+    this.#links.wake()
+  }
+
+  #onLinksWanted(count: number): void {
+    if (this.#isRelay) this.control(encodeControl({ type: 'LINKS', id: 0, wanted: count }))
+    else this.#handler.links?.(this.#links.wanted)
   }
 
   // Bytes from the peer.
@@ -342,6 +390,11 @@ export class Session implements StreamCarrier {
       case 'NOTICE':
         if (!this.#notices.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many NOTICEs')
         this.#handler.notice?.(frame.meta)
+        return
+      case 'LINKS':
+        if (!this.#notices.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many LINKS')
+        this.#links.peerWants(frame.wanted)
+        if (!this.#isRelay) this.#handler.links?.(this.#links.wanted)
         return
       case 'PING':
       case 'PONG':

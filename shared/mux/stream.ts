@@ -29,6 +29,8 @@ export class Stream implements Carried {
   /** Monotonic ms of the last byte either way, for the limit on idle half-closed streams. */
   lastActiveAt: number
   isQueued = false
+  /** The far end consumed something that came on this path: OPEN and its answer have arrived at both ends. */
+  mayStripe = false
   /** True while the carrier remembers that a CREDIT is due. */
   isCreditQueued = false
   /**
@@ -271,6 +273,7 @@ export class Stream implements Carried {
     this.#carrier = undefined
     this.isQueued = false
     this.isCreditQueued = false
+    this.mayStripe = false
   }
 
   /** Tells the far end what we have, and repeats what was perhaps said in vain on the path before. */
@@ -348,6 +351,7 @@ export class Stream implements Carried {
         return
       case 'CREDIT':
         this.#send.credit(frame.maxOffset, frame.consumed)
+        if (frame.consumed > 0 && !this.isUnanswered) this.mayStripe = true
         if (frame.fin && this.#sending === 'ended' && frame.consumed === this.#send.endOffset) {
           this.#sending = move(SEND_MOVES, this.#sending, 'acknowledge')
           this.#closeIfDone()

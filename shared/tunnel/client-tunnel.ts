@@ -1,6 +1,7 @@
 import type { Effects } from '../effects.ts'
 import { codeFromWire, type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
-import { decodeHelloOk, encodeHello, type Hello, type HelloOk } from '../handshake/hello.ts'
+import { decodeHelloOk, encodeHello, type Hello, type HelloOk, LINKS_CAPABILITY } from '../handshake/hello.ts'
+import { formatLinkHeader, LINK_HEADER } from '../identity/link-header.ts'
 import type { RelayAddress } from '../identity/relay-address.ts'
 import { encodeControl } from '../mux/encode.ts'
 import { Session } from '../mux/session.ts'
@@ -8,6 +9,7 @@ import type { OpenFrame } from '../mux/session-handler.ts'
 import { SESSION_LIMITS } from '../mux/session-limits.ts'
 import type { WindowBudget } from '../mux/window.ts'
 import { dialRelay, type TunnelIdentity } from './dial-relay.ts'
+import { FurtherLinks } from './further-links.ts'
 import { jitteredInterval, PING_INTERVAL_MS } from './liveness.ts'
 import { SessionSocket } from './session-socket.ts'
 
@@ -26,7 +28,8 @@ export type HelloContent = Pick<Hello, 'instance'> & Partial<Hello>
 export interface ClientTunnelOptions {
   readonly path: '/v1/agent' | '/v1/connector'
   readonly address: RelayAddress
-  readonly identity: TunnelIdentity
+  /** Asked for each connection: a further link of an old session comes with the newest certificate. */
+  readonly identity: () => TunnelIdentity
   /** Asked when the connection stands: what it names as held must be right at that moment. */
   readonly hello: () => HelloContent | Promise<HelloContent>
   readonly effects: Effects
@@ -71,12 +74,13 @@ export interface ClientTunnel {
  */
 export async function openClientTunnel(options: ClientTunnelOptions): Promise<ClientTunnel> {
   const { effects, signal } = options
-  const socket = await dialRelay(options.address, options.path, options.identity, signal)
+  const socket = await dialRelay(options.address, options.path, options.identity(), signal)
   const closed = Promise.withResolvers<TunnelError>()
   const greeted = Promise.withResolvers<HelloOk>()
   const goingAway = Promise.withResolvers<GoingAway>()
   // Nobody may be waiting for the greeting any more when it fails.
   greeted.promise.catch(() => {})
+  let further: FurtherLinks | undefined
   const session: Session = new Session({
     role: 'peer',
     budget: options.budget,
@@ -86,10 +90,12 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
       greeted: (_type, meta) => {
         const relay = decodeHelloOk(meta)
         session.link.pingIntervalMs = jitteredInterval(relay.pingIntervalMs, effects)
+        further = furtherLinks(options, session, relay)
         greeted.resolve(relay)
       },
       opening: (frame) => options.opening(frame, session),
       goAway: (frame) => goingAway.resolve({ ...frame, code: codeFromWire(frame.code) }),
+      links: (wanted) => further?.want(wanted),
       wake: () => link.wake(),
     },
   })
@@ -100,6 +106,7 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
     mask: options.mask,
     effects,
     onClosed: (error) => {
+      further?.stop()
       greeted.reject(error)
       closed.resolve(error)
     },
@@ -110,7 +117,7 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
   const onAbort = () => link.close(new TunnelError('CANCELLED'))
   signal.addEventListener('abort', onAbort, { once: true })
   try {
-    session.greet('HELLO', encodeHello(await options.hello()))
+    session.greet('HELLO', encodeHello({ capabilities: [LINKS_CAPABILITY], ...(await options.hello()) }))
     const relay = await greeted.promise
     return {
       session,
@@ -126,6 +133,20 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
     cancel()
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+/** What brings further links, where the relay takes them. */
+function furtherLinks(
+  { address, identity, effects, mask }: ClientTunnelOptions,
+  session: Session,
+  { linkKey, session: name }: HelloOk,
+): FurtherLinks | undefined {
+  if (linkKey === undefined) return undefined
+  const dial = (signal: AbortSignal) =>
+    dialRelay(address, '/v1/link', identity(), signal, {
+      [LINK_HEADER]: formatLinkHeader(name, linkKey, (length) => effects.randomBytes(length)),
+    })
+  return new FurtherLinks({ session, dial, mask, effects })
 }
 
 /**

@@ -30,9 +30,10 @@ const MAX_PROBLEM_BYTES = 8_192
  */
 export function dialRelay(
   address: RelayAddress,
-  path: '/v1/agent' | '/v1/connector' | '/v1/idle',
+  path: '/v1/agent' | '/v1/connector' | '/v1/idle' | '/v1/link',
   identity: TunnelIdentity,
   signal: AbortSignal,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)])
@@ -45,6 +46,7 @@ export function dialRelay(
     const authority = formatRelayAddress({ host: identity.serverName, port: address.port })
     const webSocket = new WebSocket(`wss://${authority}${path}`, [SUBPROTOCOL], {
       createConnection: () => socket,
+      headers,
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,
       followRedirects: false,

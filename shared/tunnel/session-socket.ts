@@ -2,7 +2,7 @@ import type net from 'node:net'
 import type { Effects } from '../effects.ts'
 import { isTunnelError, TunnelError } from '../errors.ts'
 import { DATA_HEAD_BYTES, writeDataHead } from '../mux/encode.ts'
-import type { FrameSink } from '../mux/link.ts'
+import type { FrameSink, Link } from '../mux/link.ts'
 import type { Piece } from '../mux/scheduler.ts'
 import type { Session } from '../mux/session.ts'
 import { CLOSE, headBytes, OPCODE, WebSocketReader, writeHead } from '../wire/websocket.ts'
@@ -21,10 +21,16 @@ const CLOSE_TIMEOUT_MS = 2_000
 
 const ZERO_MASK = new Uint8Array(4)
 
+/** A session with its first link, or one of its further links. */
+export type LinkEnd = Pick<
+  Session,
+  'receive' | 'endMessage' | 'transmit' | 'hasWork' | 'deadline' | 'tick' | 'close'
+> & { readonly link: Pick<Link, 'controlBytes' | 'probe'> }
+
 export interface SessionSocketOptions {
   /** The upgraded connection; this takes it over whole. */
   readonly socket: net.Socket
-  readonly session: Session
+  readonly session: LinkEnd
   /** Clients mask their frames (RFC 6455 section 5.1), servers do not. */
   readonly isClient: boolean
   /**
@@ -33,17 +39,17 @@ export interface SessionSocketOptions {
    */
   readonly mask: 'zero' | 'random'
   readonly effects: Effects
-  /** The session is over, once; every stream was told before. */
+  /** The session, or this link of it, is over, once; every stream was told before. */
   readonly onClosed: (error: TunnelError) => void
 }
 
 /**
- * Runs a session over an upgraded socket: bytes in, bytes out at the end of the event loop's turn, and one timer. It is
+ * Runs a session, or one more link of it, over an upgraded socket: bytes in, bytes out at the end of the event loop's turn, and one timer. It is
  * the only place where mux, WebSocket frames and socket meet.
  */
 export class SessionSocket implements FrameSink {
   readonly #socket: net.Socket
-  readonly #session: Session
+  readonly #session: LinkEnd
   readonly #isClient: boolean
   readonly #mask: 'zero' | 'random'
   readonly #effects: Effects

@@ -144,6 +144,7 @@ describe('the maps in docs/protocol.md', () => {
     generation: 1,
     pingIntervalMs: 20_000,
     clock: 1,
+    linkKey: new Uint8Array(32),
   }
   const open = {
     resource: 'berlin/db',

@@ -33,6 +33,7 @@ export function openBareTunnel(options: BareTunnelOptions): Promise<ClientTunnel
     },
     signal: AbortSignal.timeout(10_000),
     ...options,
+    identity: () => options.identity,
   })
 }
 

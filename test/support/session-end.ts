@@ -1,18 +1,14 @@
 import assert from 'node:assert/strict'
-import { isTunnelError, TunnelError } from '../../shared/errors.ts'
-import { DATA_HEAD_BYTES, writeDataHead } from '../../shared/mux/encode.ts'
-import type { FrameSink } from '../../shared/mux/link.ts'
-import type { Piece } from '../../shared/mux/scheduler.ts'
+import type { TunnelError } from '../../shared/errors.ts'
+import type { FurtherLink } from '../../shared/mux/further-link.ts'
 import { Session } from '../../shared/mux/session.ts'
 import type { GoAwayFrame, OpenFrame } from '../../shared/mux/session-handler.ts'
 import type { Stream } from '../../shared/mux/stream.ts'
 import { createWindowBudget } from '../../shared/mux/window.ts'
 import type { FakeEffects } from './fake-effects.ts'
+import { LinkShell } from './link-shell.ts'
 import type { Wire } from './lossy-wire.ts'
 import { type Ledger, StreamProbe } from './stream-probe.ts'
-
-/** Bytes a shell gives to its socket beyond what left already. */
-const OUTSTANDING_BYTES = 65_536
 
 const BUDGET_BYTES = 64 * 1_048_576
 
@@ -30,27 +26,25 @@ export interface EndOptions {
 }
 
 /** The shell of one session in a test: what SessionSocket is to a real one, over wires in virtual time. */
-export class SessionEnd implements FrameSink {
+export class SessionEnd extends LinkShell {
   readonly session: Session
   readonly budget: ReturnType<typeof createWindowBudget>
-  readonly out: Wire
   readonly ledger: Ledger
+  /** Shells of the further links, the living and the dead. */
+  readonly further: LinkShell[] = []
+  /** How many links the session said that it wants, each time. */
+  readonly wanted: number[] = []
   /** Probes of the streams that the peer opened, in order. */
   readonly accepted: StreamProbe[] = []
   readonly goAways: GoAwayFrame[] = []
   readonly notices: Uint8Array[] = []
   greetings = 0
-  /** What ended the session, seen from here. */
-  error: TunnelError | undefined
   readonly #effects: FakeEffects
   readonly #opening: (end: SessionEnd, frame: OpenFrame) => void
-  #parts: Uint8Array[] = []
-  #isScheduled = false
-  #cancelTimer: () => void = () => {}
 
   constructor(options: EndOptions) {
+    super({ effects: options.effects, out: options.out, end: () => this.session })
     this.#effects = options.effects
-    this.out = options.out
     this.ledger = options.ledger
     this.budget = createWindowBudget(options.budgetBytes ?? BUDGET_BYTES)
     this.#opening = options.opening ?? ((end, frame) => end.admit(frame).accept(Uint8Array.of(0xa0), end.now))
@@ -68,10 +62,11 @@ export class SessionEnd implements FrameSink {
         opening: (frame) => this.#opening(this, frame),
         goAway: (frame) => this.goAways.push(frame),
         notice: (meta) => this.notices.push(meta.slice()),
-        wake: () => this.#wake(),
+        links: (wanted) => this.wanted.push(wanted),
+        wake: () => this.wake(),
       },
     })
-    this.#arm()
+    this.arm()
   }
 
   get now(): number {
@@ -101,82 +96,15 @@ export class SessionEnd implements FrameSink {
     return probe
   }
 
-  /** Takes bytes from the wire. */
-  chunk(bytes: Uint8Array): void {
-    this.#guard(() => this.session.receive(bytes, this.now))
-  }
-
-  messageEnd(): void {
-    this.#guard(() => this.session.endMessage())
-  }
-
-  closed(): void {
-    this.fail(new TunnelError('SESSION_LOST', 'the connection closed'))
-  }
-
-  /** Ends the session from here. */
-  fail(error: TunnelError): void {
-    if (this.error !== undefined) return
-    this.error = error
-    this.#cancelTimer()
-    this.session.close(error)
-    this.out.close()
-  }
-
-  control(bytes: Uint8Array): void {
-    this.#parts.push(bytes)
-  }
-
-  data(piece: Piece): void {
-    const head = new Uint8Array(DATA_HEAD_BYTES)
-    writeDataHead(head, 0, {
-      id: piece.id,
-      flags: piece.flags,
-      offset: piece.offset,
-      length: piece.bytes.length,
-    })
-    this.#parts.push(head, piece.bytes)
-  }
-
-  readonly flush = (): void => {
-    this.#isScheduled = false
-    this.#guard(() => {
-      for (;;) {
-        const room = OUTSTANDING_BYTES - this.out.outstanding
-        if (room <= 0 || !this.session.hasWork) return
-        this.session.transmit(room, this.now, this)
-        if (this.#parts.length === 0) return
-        // Copied here, as a socket does: the memory of a stream may be used again once it is released.
-        this.out.send(Uint8Array.from(Buffer.concat(this.#parts)))
-        this.#parts = []
-      }
-    })
-  }
-
-  #wake(): void {
-    if (this.#isScheduled || this.error !== undefined) return
-    this.#isScheduled = true
-    this.#effects.after(0, this.flush)
-  }
-
-  /** A TunnelError ends the session; anything else is a bug, and the test fails. */
-  #guard(act: () => void): void {
-    if (this.error !== undefined) return
-    try {
-      act()
-    } catch (error) {
-      if (!isTunnelError(error)) throw error
-      this.fail(error)
-      return
-    }
-    this.#arm()
-  }
-
-  #arm(): void {
-    this.#cancelTimer()
-    if (this.session.isClosed) return
-    // At least 1 ms, as timers have it: a deadline that rounding left a trifle ahead would be waited for without end.
-    const wait = Math.max(1, this.session.deadline - this.now)
-    this.#cancelTimer = this.#effects.after(wait, () => this.#guard(() => this.session.tick(this.now)))
+  /** Adds a link that sends over `out`. */
+  join(out: Wire): LinkShell {
+    const shell: LinkShell = new LinkShell({ effects: this.#effects, out, end: () => link })
+    const link: FurtherLink = this.session.join(
+      { wake: () => shell.wake(), close: (error: TunnelError) => shell.fail(error) },
+      this.now,
+    )
+    this.further.push(shell)
+    shell.arm()
+    return shell
   }
 }

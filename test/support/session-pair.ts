@@ -4,6 +4,7 @@ import { Route } from '../../shared/mux/route.ts'
 import type { Session } from '../../shared/mux/session.ts'
 import type { OpenFrame } from '../../shared/mux/session-handler.ts'
 import { FakeEffects } from './fake-effects.ts'
+import type { LinkShell } from './link-shell.ts'
 import { Wire, type WireOptions } from './lossy-wire.ts'
 import { SessionEnd } from './session-end.ts'
 import type { Ledger } from './stream-probe.ts'
@@ -143,4 +144,17 @@ export function assertClean(ends: readonly SessionEnd[], ledger: Ledger): void {
     assert.equal(end.budget.used, 0, 'windows are left')
   }
   assert.equal(ledger.unreleased, 0, 'chunks are left')
+}
+
+/** Adds a link between two ends of a session, with a wire of its own each way. */
+export function joinLink(
+  effects: FakeEffects,
+  [near, far]: readonly [SessionEnd, SessionEnd],
+  options: Omit<WireOptions, 'effects'> = {},
+): [LinkShell, LinkShell] {
+  const wires = [new Wire({ effects, ...options }), new Wire({ effects, ...options })] as const
+  const shells: [LinkShell, LinkShell] = [near.join(wires[0]), far.join(wires[1])]
+  wires[0].connect(shells[1], () => shells[0].flush())
+  wires[1].connect(shells[0], () => shells[1].flush())
+  return shells
 }

@@ -47,6 +47,7 @@ export function frameOf({ id, offset, bytes }: FrameParts): fc.Arbitrary<AnyFram
       retryAfterMs: u32,
       meta: bytes,
     }),
+    fc.record({ type: is('LINKS'), id: link, wanted: fc.integer({ min: 0, max: 255 }) }),
     fc.record({
       type: is('HELLO', 'HELLO_OK', 'NOTICE'),
       id: link,

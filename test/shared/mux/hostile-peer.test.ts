@@ -36,6 +36,7 @@ function openFrame(id: number, more: Partial<Extract<ControlFrame, { type: 'OPEN
 }
 
 const PING: ControlFrame = { type: 'PING', id: 0, opaque: new Uint8Array(8) }
+const LINKS: ControlFrame = { type: 'LINKS', id: 0, wanted: 2 }
 const NOTICE: ControlFrame = { type: 'NOTICE', id: 0, meta: Uint8Array.of(0xa0) }
 
 describe('what costs a peer one stream', () => {
@@ -119,6 +120,7 @@ describe('what costs a peer its session', () => {
     ['a second greeting', 'PROTOCOL', [{ type: 'HELLO', id: 0, meta: new Uint8Array(1) }]],
     ['the greeting of the other side', 'PROTOCOL', [{ type: 'HELLO_OK', id: 0, meta: new Uint8Array(1) }]],
     ['a flood of PING', 'ENHANCE_CALM', Array.from({ length: 101 }, () => PING)],
+    ['a flood of LINKS', 'ENHANCE_CALM', Array.from({ length: 101 }, () => LINKS)],
     ['a flood of NOTICE', 'ENHANCE_CALM', Array.from({ length: 101 }, () => NOTICE)],
     [
       'a flood of OPEN',

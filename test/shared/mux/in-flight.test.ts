@@ -206,3 +206,32 @@ describe('whatever is acknowledged', () => {
     )
   })
 })
+
+describe('stalls', () => {
+  for (const [mbit, rttMs] of [
+    [1, 40],
+    [50, 40],
+    [400, 50],
+    [20, 300],
+    [1_000, 0.5],
+  ] as const) {
+    test(`are hardly seen on a full path of ${mbit} Mbit/s and ${rttMs} ms that loses nothing`, () => {
+      const path = createPath(mbit, rttMs)
+      path.run(mbit >= 200 ? 20_000 : 60_000)
+      assert.ok(path.inFlight.stalls <= path.now / 10_000, `${path.inFlight.stalls} in ${path.now} ms`)
+    })
+  }
+
+  test('are counted where nothing is acknowledged for a round trip, and only while data is out', () => {
+    const inFlight = new InFlight()
+    inFlight.sent(1_000, 0)
+    inFlight.acknowledged(1_000, 0, 50)
+    inFlight.sent(1_000, 5_000)
+    inFlight.acknowledged(2_000, 0, 5_050)
+    assert.equal(inFlight.stalls, 0)
+    inFlight.sent(4_000, 5_060)
+    inFlight.acknowledged(4_000, 0, 5_110)
+    inFlight.acknowledged(6_000, 0, 5_170)
+    assert.equal(inFlight.stalls, 1)
+  })
+})

@@ -24,13 +24,19 @@ const TYPE_OF = [
   'PATH_LOST',
 ] as const
 
-const NOTICE = 0x41
+/** What a receiver may skip. */
+const SKIPPABLE_TYPE = { NOTICE: 0x41, LINKS: 0x42 } as const
 
 export function naiveEncode(frame: AnyFrame): Uint8Array {
   const body = naiveBody(frame)
   const whole = new Uint8Array(8 + body.length)
   const view = new DataView(whole.buffer)
-  view.setUint8(0, frame.type === 'NOTICE' ? NOTICE : TYPE_OF.indexOf(frame.type))
+  view.setUint8(
+    0,
+    frame.type === 'NOTICE' || frame.type === 'LINKS'
+      ? SKIPPABLE_TYPE[frame.type]
+      : TYPE_OF.indexOf(frame.type),
+  )
   view.setUint8(1, 'flags' in frame ? frame.flags : 'fin' in frame && frame.fin ? 1 : 0)
   view.setUint16(2, body.length)
   view.setUint32(4, frame.id)
@@ -75,6 +81,8 @@ function naiveBody(frame: AnyFrame): Uint8Array {
     case 'HELLO_OK':
     case 'NOTICE':
       return frame.meta
+    case 'LINKS':
+      return Uint8Array.of(frame.wanted)
     case 'RESUME':
       return u64(frame.received)
     case 'PATH_LOST':
@@ -91,10 +99,11 @@ export function naiveDecode(bytes: Uint8Array): AnyFrame | undefined {
   const id = view.getUint32(4)
   const body = bytes.subarray(8)
   refuseUnless(length <= 16_368 && length === body.length)
-  if (type >= 0x40 && type < 0x80 && type !== NOTICE) return undefined
-  const name = type === NOTICE ? 'NOTICE' : TYPE_OF[type]
+  const skippable = type === 0x41 ? 'NOTICE' : type === 0x42 ? 'LINKS' : undefined
+  if (type >= 0x40 && type < 0x80 && skippable === undefined) return undefined
+  const name = skippable ?? TYPE_OF[type]
   if (name === undefined) throw new TunnelError('PROTOCOL')
-  const isOfLink = ['PING', 'PONG', 'ACK', 'GOAWAY', 'HELLO', 'HELLO_OK', 'NOTICE'].includes(name)
+  const isOfLink = ['PING', 'PONG', 'ACK', 'GOAWAY', 'HELLO', 'HELLO_OK', 'NOTICE', 'LINKS'].includes(name)
   refuseUnless(isOfLink === (id === 0))
   return naiveFields({ name, flags, id }, body)
 }
@@ -174,6 +183,9 @@ function naiveFields(
     case 'NOTICE':
       sized(1, 8_192)
       return { type: head.name, id: 0, meta: body.slice() }
+    case 'LINKS':
+      sized(1, 1)
+      return { type: 'LINKS', id: 0, wanted: body[0] as number }
   }
 }
 

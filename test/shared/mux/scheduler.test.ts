@@ -10,6 +10,7 @@ import { TokenBucket } from '../../../shared/mux/token-bucket.ts'
 class Pile implements DataSource {
   readonly activity = new SourceActivity()
   isQueued = false
+  mayStripe = false
   readonly id: number
   bytes: number
   turns = 0
