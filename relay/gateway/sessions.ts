@@ -4,6 +4,7 @@ import type { Logger } from '../../shared/log.ts'
 import type { Session } from '../../shared/mux/session.ts'
 import type { Principal } from '../authority/identify.ts'
 import type { AgentRecord, SitePlace } from '../store/store.ts'
+import { pickSession } from './pick-session.ts'
 
 /** A session that greeted and is registered. */
 export interface LiveSession {
@@ -28,6 +29,9 @@ export type OwnedConnection = Pick<LiveSession, 'principal' | 'close'>
 
 /** How long the streams of a session whose ids run out may stay on it, in ms. */
 const ROLL_DRAIN_MS = 24 * 3_600_000
+
+/** Sessions of one agent that take streams, at a time: two that serve, and two that take their places. */
+const MAX_OPEN_OF_AGENT = 4
 
 /** How often certificates of live sessions are held against the clock, in ms. */
 const EXPIRY_CHECK_MS = 1_000
@@ -65,14 +69,21 @@ export class Sessions {
     return ++this.#generation
   }
 
-  /** Registers a session, before its HELLO_OK goes out; what the same agent holds no longer makes room. */
+  /**
+   * Registers a session, before its HELLO_OK goes out; what the same agent holds no longer makes room, and so does
+   * whatever another process holds under its identity: the newest wins (docs/protocol.md section 2).
+   */
   add(live: LiveSession, held: readonly string[]): void {
     const { principal } = live
     if (principal.kind === 'agent') {
       const key = siteKey(principal)
       const peers = this.#agents.get(key) ?? new Set()
-      for (const old of peers) {
-        if (old.principal.id === principal.id && !held.includes(old.name)) this.#replace(old, live)
+      const own = [...peers].filter((old) => old.principal.id === principal.id)
+      const staying = own.filter((old) => old.instance === live.instance && held.includes(old.name))
+      const open = staying.filter(({ session }) => session.isOpen)
+      const tooMany = new Set(open.slice(0, Math.max(0, open.length + 1 - MAX_OPEN_OF_AGENT)))
+      for (const old of own) {
+        if (!staying.includes(old) || tooMany.has(old)) this.#replace(old, live)
       }
       peers.add(live)
       this.#agents.set(key, peers)
@@ -99,15 +110,14 @@ export class Sessions {
   }
 
   /**
-   * The session of a site's agents that has the least to do; only those of one agent where `agentId` names it.
+   * The session of a site's agents that a new stream does best on; only those of one agent where `agentId` names it.
    * @throws {TunnelError} AGENT_OFFLINE
    */
   pickAgent(place: SitePlace, agentId?: string): LiveSession {
-    let best: LiveSession | undefined
-    for (const live of this.#agents.get(siteKey(place)) ?? []) {
-      if (!live.session.isOpen || (agentId !== undefined && live.principal.id !== agentId)) continue
-      if (best === undefined || live.session.streamCount < best.session.streamCount) best = live
-    }
+    const open = [...(this.#agents.get(siteKey(place)) ?? [])].filter(
+      ({ session, principal }) => session.isOpen && (agentId === undefined || principal.id === agentId),
+    )
+    const best = pickSession(open, this.#options.effects.now())
     if (best === undefined) throw new TunnelError('AGENT_OFFLINE', place.site)
     // Long before its ids run out the agent is asked for the next session.
     if (best.session.wantsRoll) best.session.goAway('DRAINING', ROLL_DRAIN_MS)

@@ -121,12 +121,15 @@ export class Resumption<Context> {
   #onPathLost(ticket: Ticket<Context>, error: TunnelError): void {
     const { effects, graceMs = GRACE_MS.default } = this.#options
     ticket.error = error
-    if (!this.#waiting.has(ticket)) {
-      this.#waiting.add(ticket)
-      ticket.failures = 0
-      ticket.cancelGrace = effects.after(graceMs, () => this.#giveUp(ticket))
+    if (this.#waiting.has(ticket)) {
+      this.#retry(ticket)
+      return
     }
-    this.#retry(ticket)
+    this.#waiting.add(ticket)
+    ticket.failures = 0
+    ticket.cancelGrace = effects.after(graceMs, () => this.#giveUp(ticket))
+    // Another session may stand already. Not within this call: the stream is still leaving its path.
+    ticket.cancelRetry = effects.after(0, () => this.#try(ticket))
   }
 
   #retry(ticket: Ticket<Context>): void {

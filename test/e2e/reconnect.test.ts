@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { after, before, describe, it } from 'node:test'
 import type { Connector, TunnelDuplex } from '../../connector/index.ts'
-import type { TunnelError } from '../../shared/errors.ts'
+import { TunnelError } from '../../shared/errors.ts'
+import type { ClientTunnel } from '../../shared/tunnel/client-tunnel.ts'
 import { fastEffects } from '../support/clocks.ts'
 import { eventually, within } from '../support/deadline.ts'
 import { identityOf, openBareTunnel } from '../support/raw-session.ts'
@@ -106,6 +107,34 @@ describe('tunnels come back', () => {
     assert.ok(names.includes(newer.relay.session))
     assert.equal(names.includes(older.relay.session), false)
     newer.close(await older.closed)
+  })
+
+  it('two sessions of one process stand side by side where each is named; of many the newest four do', async () => {
+    const identity = await identityOf(await kit.joinedDirectory('turin'))
+    const options = {
+      path: '/v1/agent',
+      address: kit.relay.address,
+      identity,
+      instance: randomBytes(16),
+    } as const
+    const held: string[] = []
+    const tunnels: ClientTunnel[] = []
+    for (let count = 0; count < 5; count++) {
+      const tunnel = await openBareTunnel({ ...options, held })
+      held.push(tunnel.relay.session)
+      tunnels.push(tunnel)
+    }
+    await within(tunnels[0]?.closed ?? Promise.reject(), 'the end of the oldest of five')
+    const ofSite = () =>
+      kit.relay.sessions.list().flatMap(({ principal, name }) => {
+        return principal.kind === 'agent' && principal.site === 'turin' ? [name] : []
+      })
+    assert.deepEqual(ofSite(), held.slice(1))
+    // A copy of the identity cannot keep what is not its own, whatever it names.
+    const copy = await openBareTunnel({ ...options, held, instance: randomBytes(16) })
+    await within(Promise.all(tunnels.map(({ closed }) => closed)), 'the end of the sessions before')
+    assert.deepEqual(ofSite(), [copy.relay.session])
+    copy.close(new TunnelError('CANCELLED'))
   })
 
   it('where another process has the same identity, the newer one serves and the older one stays away', async () => {

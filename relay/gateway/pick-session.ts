@@ -1,0 +1,74 @@
+import type { LiveSession } from './sessions.ts'
+
+/** What decides between the sessions of a site's agents. */
+export type Candidate = Pick<LiveSession, 'principal'> & {
+  readonly session: Pick<LiveSession['session'], 'streamCount' | 'queuedBytes' | 'wantsRoll'> & {
+    readonly link: {
+      readonly inFlight: Pick<LiveSession['session']['link']['inFlight'], 'minRttMs' | 'waitingSince'>
+    }
+  }
+}
+
+/** Round trips below this many ms count as this many: what differs less is chance. */
+const RTT_FLOOR_MS = 1
+
+/** So many bytes that wait at the relay count as another stream would. */
+const QUEUE_BYTES = 262_144
+
+/** DATA without an ACK for so long in ms shows a path that is stuck or gone: any other is better. */
+const STUCK_MS = 1_000
+const STUCK_FACTOR = 1_000
+
+/**
+ * The session for a new stream: one of the agent that has the fewest streams, and of its sessions the one with the least to
+ * do for its round trip. Those that will be replaced come last.
+ */
+export function pickSession<One extends Candidate>(candidates: readonly One[], now: number): One | undefined {
+  const staying = candidates.filter(({ session }) => !session.wantsRoll)
+  const sessions = leastBusyAgent(staying.length > 0 ? staying : candidates)
+  const [first] = sessions
+  if (first === undefined || sessions.length === 1) return first
+  // What nobody has measured yet may be as good as the best.
+  const known = Math.min(...sessions.map(rttOf))
+  const rtt = Number.isFinite(known) ? known : RTT_FLOOR_MS
+  return leastOf(sessions, (one) => loadOf(one, rtt, now))
+}
+
+/** All sessions of the agent that has the fewest streams over them. */
+function leastBusyAgent<One extends Candidate>(candidates: readonly One[]): readonly One[] {
+  const byAgent = new Map<string, One[]>()
+  for (const one of candidates) {
+    const { id } = one.principal
+    const of = byAgent.get(id)
+    if (of === undefined) byAgent.set(id, [one])
+    else of.push(one)
+  }
+  const streams = (sessions: readonly One[]) =>
+    sessions.reduce((sum, { session }) => sum + session.streamCount, 0)
+  return leastOf([...byAgent.values()], streams) ?? []
+}
+
+function rttOf({ session }: Candidate): number {
+  return Math.max(RTT_FLOOR_MS, session.link.inFlight.minRttMs)
+}
+
+function loadOf(one: Candidate, unknownRtt: number, now: number): number {
+  const { streamCount, queuedBytes, link } = one.session
+  const rtt = rttOf(one)
+  const since = link.inFlight.waitingSince
+  const stuck = since !== undefined && now - since > STUCK_MS ? STUCK_FACTOR : 1
+  return (streamCount + 1 + queuedBytes / QUEUE_BYTES) * (Number.isFinite(rtt) ? rtt : unknownRtt) * stuck
+}
+
+/** The first of those for which `measure` is least. */
+function leastOf<One>(all: readonly One[], measure: (one: One) => number): One | undefined {
+  let best: One | undefined
+  let least = Number.POSITIVE_INFINITY
+  for (const one of all) {
+    const value = measure(one)
+    if (best !== undefined && value >= least) continue
+    best = one
+    least = value
+  }
+  return best
+}

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { type Candidate, pickSession } from '../../../relay/gateway/pick-session.ts'
+
+const NOW = 50_000
+
+interface Shape {
+  readonly agent?: string
+  readonly streams?: number
+  readonly queued?: number
+  readonly rtt?: number
+  readonly waitingSince?: number
+  readonly wantsRoll?: boolean
+}
+
+function candidate(shape: Shape): Candidate {
+  return {
+    principal: { kind: 'agent', id: shape.agent ?? 'one' } as Candidate['principal'],
+    session: {
+      streamCount: shape.streams ?? 0,
+      queuedBytes: shape.queued ?? 0,
+      wantsRoll: shape.wantsRoll ?? false,
+      link: {
+        inFlight: { minRttMs: shape.rtt ?? Number.POSITIVE_INFINITY, waitingSince: shape.waitingSince },
+      },
+    },
+  }
+}
+
+/** Which of `shapes` is picked. */
+function picked(...shapes: Shape[]): number {
+  const candidates = shapes.map(candidate)
+  const one = pickSession(candidates, NOW)
+  return one === undefined ? -1 : candidates.indexOf(one)
+}
+
+describe('of two sessions of an agent a new stream gets', () => {
+  test('the first while nothing tells them apart, also where only the fraction of a millisecond does', () => {
+    assert.equal(picked({}, {}), 0)
+    assert.equal(picked({ rtt: 0.3 }, { rtt: 0.1 }), 0)
+    assert.equal(picked({ rtt: 0.3 }, {}), 0)
+  })
+
+  test('the one with fewer streams at the same round trip', () => {
+    assert.equal(picked({ streams: 3 }, { streams: 2 }), 1)
+    assert.equal(picked({ streams: 1, rtt: 40 }, { rtt: 41 }), 1)
+  })
+
+  test('the one with the shorter round trip, until it has so many more streams', () => {
+    assert.equal(picked({ rtt: 80 }, { rtt: 20, streams: 2 }), 1)
+    assert.equal(picked({ rtt: 80 }, { rtt: 20, streams: 4 }), 0)
+  })
+
+  test('the one where less waits', () => {
+    assert.equal(picked({ queued: 8_000_000 }, { streams: 3 }), 1)
+  })
+
+  test('the one that nobody has measured yet, as if it were as good as the other', () => {
+    assert.equal(picked({ rtt: 80, streams: 1 }, { streams: 0 }), 1)
+    assert.equal(picked({ rtt: 80 }, { streams: 1 }), 0)
+  })
+
+  test('not the one that has had no ACK for more than a second, whatever the other has to do', () => {
+    assert.equal(picked({ waitingSince: NOW - 1_001 }, { streams: 500, rtt: 1 }), 1)
+    assert.equal(picked({ waitingSince: NOW - 900 }, { streams: 5 }), 0)
+  })
+
+  test('not the one that is to be replaced, unless there is no other', () => {
+    assert.equal(picked({ wantsRoll: true }, { streams: 900, rtt: 900 }), 1)
+    assert.equal(picked({ wantsRoll: true }), 0)
+  })
+})
+
+describe('of several agents of a site', () => {
+  test('the one with fewer streams over all its sessions serves, however near the other is', () => {
+    const far = { agent: 'two', streams: 3, rtt: 90 }
+    assert.equal(picked({ streams: 2, rtt: 1 }, { streams: 2, rtt: 1 }, far), 2)
+    assert.equal(picked({ streams: 1, rtt: 1 }, { streams: 1, rtt: 1 }, far), 0)
+  })
+
+  test('a site without any has none', () => {
+    assert.equal(picked(), -1)
+  })
+})
