@@ -1,3 +1,6 @@
+import type { Leg } from '../shared/errors.ts'
+import type { TargetStatus } from './health/watch.ts'
+
 /** One session with a relay. */
 export interface SessionStatus {
   readonly session: string
@@ -28,10 +31,17 @@ export interface AgentStatus {
   readonly waiting: number
   readonly denied: number
   readonly rules: number
+  /** How each target is that the rules name; detail names addresses, and stays on the site. */
+  readonly targets: readonly TargetStatus[]
   readonly rulesError?: string
   /** How often a relay was dialled since the start. */
   readonly attempts: number
   /** Since when an administrator has it paused, in milliseconds since 1970. */
   readonly pausedSince?: number
-  readonly lastError?: { readonly code: string; readonly message: string; readonly next: string }
+  readonly lastError?: {
+    readonly code: string
+    readonly leg: Leg
+    readonly message: string
+    readonly next: string
+  }
 }

@@ -12,6 +12,7 @@ import { PRODUCT_VERSION } from '../shared/version.ts'
 import type { AgentStatus, SessionStatus } from './agent-status.ts'
 import { createResolver, type Resolver } from './dial/resolve.ts'
 import { fingerprintOf } from './enrollment.ts'
+import { AgentHealth } from './health/agent-health.ts'
 import { type AgentIdentity, readIdentity } from './identity-store.ts'
 import { type Pause, readPause, writePause } from './local/pause.ts'
 import { keepRenewed } from './renewal.ts'
@@ -34,6 +35,8 @@ export interface AgentOptions {
   readonly sessions?: SessionCount
   /** Stands in for the system's names in tests. */
   readonly resolver?: Resolver
+  /** False: targets are never asked how they are, for tests that count what reaches them. */
+  readonly probes?: boolean
 }
 
 /** A running agent. */
@@ -101,6 +104,7 @@ class RunningAgent {
   #pause: Pause | undefined
   #rules: () => Rules = () => new Map()
   readonly #streams: AgentStreams
+  readonly #health: AgentHealth
 
   constructor(options: AgentOptions, identity: AgentIdentity, settings: AgentSettings) {
     this.#options = options
@@ -108,13 +112,18 @@ class RunningAgent {
     this.#addresses = settings.addresses
     this.#instance = options.effects.randomBytes(16)
     const { effects, log } = options
-    this.#streams = new AgentStreams({
-      agentId: identity.agentId,
+    const dialling = {
       effects,
       log,
       resolver: options.resolver ?? createResolver({ effects }),
-      rules: () => this.#rules(),
       relayAddresses: () => [...this.#relayNumbers.values()].flat(),
+    }
+    this.#health = new AgentHealth(dialling)
+    this.#streams = new AgentStreams({
+      ...dialling,
+      agentId: identity.agentId,
+      rules: () => this.#rules(),
+      health: this.#health,
     })
     this.#sessions = new AgentSessions({
       effects,
@@ -134,10 +143,12 @@ class RunningAgent {
   pause(pause: Pause | undefined): void {
     this.#pause = pause
     this.#streams.pause(pause !== undefined)
+    this.#health.pause(pause !== undefined)
   }
 
   rulesChanged(rules: Rules): void {
     this.#streams.enforce(rules)
+    this.#followTargets()
   }
 
   rulesGood(): void {
@@ -171,6 +182,7 @@ class RunningAgent {
       else signal.addEventListener('abort', () => resolve(), { once: true })
     })
     await Promise.race([stopped, connected])
+    this.#health[Symbol.dispose]()
     await this.#sessions.drain()
     this.#streams.close(new TunnelError('DRAINING'))
     stop.abort(new TunnelError('CANCELLED'))
@@ -194,12 +206,13 @@ class RunningAgent {
       waiting: this.#streams.waiting,
       denied: this.#streams.denied,
       rules: this.#rules().size,
+      targets: this.#health.list(),
       attempts: this.#sessions.dialled,
       ...(this.#pause === undefined ? {} : { pausedSince: this.#pause.since }),
       ...(this.#rulesError === undefined ? {} : { rulesError: this.#rulesError.detail }),
       ...(error === undefined
         ? {}
-        : { lastError: { code: error.code, message: error.message, next: error.next } }),
+        : { lastError: { code: error.code, leg: error.leg, message: error.message, next: error.next } }),
     }
   }
 
@@ -210,7 +223,9 @@ class RunningAgent {
   ): Promise<ClientTunnel> {
     const { effects, mask } = this.#options
     this.#relayNumbers.set(formatRelayAddress(address), await numbersOf(address))
-    return openClientTunnel({
+    // Not before: until the relay's numbers are known a probe could reach it by a rule that does not say so.
+    this.#followTargets()
+    const tunnel = await openClientTunnel({
       path: '/v1/agent',
       address,
       identity: this.#identity,
@@ -225,6 +240,12 @@ class RunningAgent {
       opening: (frame, session) => this.#streams.opening(frame, session),
       signal,
     })
+    this.#health.carry(tunnel)
+    return tunnel
+  }
+
+  #followTargets(): void {
+    if (this.#options.probes !== false && this.#relayNumbers.size > 0) this.#health.follow(this.#rules())
   }
 
   #onRenewed(identity: AgentIdentity): void {

@@ -32,6 +32,11 @@ export interface AgentStreamsOptions {
   readonly rules: () => Rules
   /** Numbers of the relays that the agent is connected to. */
   readonly relayAddresses: () => Iterable<string>
+  /** Hears how each dial went, and knows since when a target fails. */
+  readonly health: {
+    dialled(resource: string, error?: unknown): void
+    failingSince(resource: string): number | undefined
+  }
 }
 
 interface Live {
@@ -204,8 +209,8 @@ export class AgentStreams {
   }
 
   #dial(rule: Rule, signal: AbortSignal, splice?: Splice) {
-    const { effects, resolver } = this.#options
-    return dialTarget(rule, {
+    const { effects, resolver, health } = this.#options
+    const dialled = dialTarget(rule, {
       signal,
       deadlineMs: DIAL_MS,
       effects,
@@ -213,6 +218,11 @@ export class AgentStreams {
       context: this.#addresses(),
       ...(splice === undefined ? {} : { socketOptions: () => ({ onread: splice.reader.onread }) }),
     })
+    dialled.then(
+      () => health.dialled(rule.resource),
+      (error: unknown) => health.dialled(rule.resource, error),
+    )
+    return dialled
   }
 
   #dialFailed(stream: Stream, rule: Rule, error: unknown): void {
@@ -224,8 +234,11 @@ export class AgentStreams {
       return
     }
     log.info({ resource: rule.resource, code: error.code, detail: error.detail }, 'target not reached')
+    const since = this.#options.health.failingSince(rule.resource)
     // Addresses inside stay inside, unless the rule says that connectors may see them.
-    stream.reset(error.code, rule.detail ? error.detail : '')
+    const detail = rule.detail ? [error.detail] : []
+    if (since !== undefined) detail.push(`failing since ${new Date(since).toISOString()}`)
+    stream.reset(error.code, detail.join(', '))
   }
 
   #openHttp(frame: OpenFrame, session: Session, { rule, meta }: { rule: Rule; meta: OpenMeta }): void {

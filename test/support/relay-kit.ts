@@ -40,6 +40,8 @@ export interface AgentStart {
   readonly rules?: Readonly<Record<string, TestRule>>
   readonly effects?: Effects
   readonly resolver?: Resolver
+  /** True: targets are asked how they are; else nothing but streams reaches them. */
+  readonly probes?: boolean
   /** How many sessions it keeps; two by default. */
   readonly sessions?: SessionCount
   /** The data directory of an agent that has joined already. */
@@ -130,6 +132,7 @@ export class RelayKit implements AsyncDisposable {
       effects,
       log: log.log,
       signal: stop.signal,
+      probes: start.probes ?? false,
       ...(start.resolver === undefined ? {} : { resolver: start.resolver }),
       ...(start.sessions === undefined ? {} : { sessions: start.sessions }),
     })
