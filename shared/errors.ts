@@ -55,5 +55,7 @@ export class TunnelError extends Error {
 
 /** True for a TunnelError of this or another copy of the package, so it looks at the shape. */
 export function isTunnelError(value: unknown): value is TunnelError {
-  return value instanceof Error && 'code' in value && 'leg' in value && String(value.code) in ERRORS
+  return (
+    value instanceof Error && 'code' in value && 'leg' in value && Object.hasOwn(ERRORS, String(value.code))
+  )
 }

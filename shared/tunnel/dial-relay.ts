@@ -95,7 +95,7 @@ async function readRefusal(response: IncomingMessage): Promise<TunnelError> {
 function problemCode(text: string): ErrorCode | undefined {
   try {
     const { code } = JSON.parse(text) as { code?: unknown }
-    return typeof code === 'string' && code in ERRORS ? (code as ErrorCode) : undefined
+    return typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : undefined
   } catch {
     return undefined
   }

@@ -50,22 +50,43 @@ export interface KeepConnectedOptions {
  */
 export async function keepConnected(options: KeepConnectedOptions): Promise<void> {
   const { effects, signal } = options
-  let failures = 0
+  const pauses = pausesOf(options)
   let leaving: Leaving | undefined
   while (!signal.aborted) {
     const { error, livedMs, next } = await oneTunnel(options, leaving)
     // An attempt that failed leaves the old tunnel as it was: the one that replaces it is still to come.
     if (livedMs >= 0) leaving = next
     if (signal.aborted) return
-    if (livedMs >= HEALTHY_MS || error === undefined) failures = 0
-    if (error === undefined) continue
-    const random = effects.random()
-    const pauseMs = backoff(failures++, error, random)
-    const isUrgent = options.isUrgent?.() === true && !REFUSALS.has(error.code)
-    const urgentMs = livedMs >= 0 ? URGENT_MS.lost : URGENT_MS.failed
-    const retryMs = isUrgent ? Math.min(pauseMs, urgentMs * random) : pauseMs
+    if (error === undefined) {
+      await pause(effects, pauses.afterFarewell(livedMs), signal)
+      continue
+    }
+    const retryMs = pauses.afterFailure(error, livedMs)
     options.onDown(error, retryMs)
     await pause(effects, retryMs, signal)
+  }
+}
+
+/** How long to wait in ms, by how one tunnel after the other has ended. */
+function pausesOf({ effects, isUrgent }: KeepConnectedOptions) {
+  let failures = 0
+  let farewells = 0
+  return {
+    /** The relay asked for the next one. One that sends away all whom it has just let in would be asked without end. */
+    afterFarewell(livedMs: number): number {
+      failures = 0
+      farewells = livedMs >= HEALTHY_MS ? 0 : farewells + 1
+      if (farewells < 2) return 0
+      return backoff(farewells - 2, new TunnelError('DRAINING'), effects.random())
+    },
+    afterFailure(error: TunnelError, livedMs: number): number {
+      if (livedMs >= HEALTHY_MS) failures = 0
+      const random = effects.random()
+      const pauseMs = backoff(failures++, error, random)
+      if (isUrgent?.() !== true || REFUSALS.has(error.code)) return pauseMs
+      const urgentMs = livedMs >= 0 ? URGENT_MS.lost : URGENT_MS.failed
+      return Math.min(pauseMs, urgentMs * random)
+    },
   }
 }
 
