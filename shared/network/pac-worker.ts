@@ -38,9 +38,11 @@ const PAGES = { initial: 256, maximum: 1_024 }
 /** QuickJS's own limit does not count the bytes of strings in this build; the memory of the module is what holds. */
 const STACK_BYTES = 262_144
 
-/** Node's own types have the type of it only. */
+type EngineMemory = NonNullable<Parameters<typeof newVariant>[1]['wasmMemory']>
+
+/** Node's types do not have it as a value. */
 declare const WebAssembly: {
-  readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => WebAssembly.Memory
+  readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => EngineMemory
 }
 
 class PacFault extends Error {}
