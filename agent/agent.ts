@@ -228,7 +228,7 @@ class RunningAgent {
     const tunnel = await openClientTunnel({
       path: '/v1/agent',
       address,
-      identity: this.#identity,
+      identity: () => this.#identity,
       hello: async () => ({
         instance: this.#instance,
         held: await held(),

@@ -118,7 +118,7 @@ export class Connector {
     return openClientTunnel({
       path: '/v1/connector',
       address,
-      identity: credentials,
+      identity: () => credentials,
       hello: () => ({
         instance: this.#instance,
         held: [...this.#tunnels].map((tunnel) => tunnel.relay.session),
