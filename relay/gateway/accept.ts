@@ -12,6 +12,7 @@ import { jitteredInterval, PING_INTERVAL_MS } from '../../shared/tunnel/liveness
 import { SessionSocket } from '../../shared/tunnel/session-socket.ts'
 import { takeOverAfterHandshake } from '../../shared/tunnel/upgraded.ts'
 import type { Principal } from '../authority/identify.ts'
+import { createHealth } from './health.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 
 /** How long a peer may take to say HELLO after the upgrade, in ms. */
@@ -72,6 +73,7 @@ function runSession(
           linkKey: hello.capabilities.includes(LINKS_CAPABILITY)
             ? effects.randomBytes(LINK_KEY_BYTES)
             : undefined,
+          health: createHealth(),
           close: (error) => link.close(error),
         }
         sessions.add(live, hello.held)
@@ -86,6 +88,9 @@ function runSession(
         context.opening(frame, live)
       },
       goAway: () => undefined,
+      notice: (meta) => {
+        if (live !== undefined && principal.kind === 'agent') sessions.hear(live, meta)
+      },
       wake: () => link.wake(),
     },
   })
@@ -97,8 +102,8 @@ function runSession(
     effects,
     onClosed: (error) => {
       cancelHello()
-      if (live !== undefined) sessions.remove(live)
       const cause = isTunnelError(error.cause) ? error.cause : error
+      if (live !== undefined) sessions.remove(live, cause.code)
       log.info(
         { session: live?.name, code: cause.code, detail: cause.detail, err: error.cause },
         'session closed',

@@ -76,3 +76,13 @@ export function doubtOf(health: SessionHealth, resource: string): 0 | 1 | 2 | 3 
       return 2
   }
 }
+
+/** Those of the sessions that are doubted least for a stream to `resource`. */
+export function leastDoubted<One extends { readonly health: SessionHealth }>(
+  sessions: readonly One[],
+  resource: string,
+): readonly One[] {
+  const doubts = sessions.map(({ health }) => doubtOf(health, resource))
+  const least = Math.min(...doubts)
+  return sessions.filter((_, index) => doubts[index] === least)
+}

@@ -1,9 +1,11 @@
 import type { Effects } from '../../shared/effects.ts'
-import { TunnelError } from '../../shared/errors.ts'
+import { type ErrorCode, TunnelError } from '../../shared/errors.ts'
+import { decodeHealth } from '../../shared/handshake/health.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Session } from '../../shared/mux/session.ts'
 import type { Principal } from '../authority/identify.ts'
 import type { AgentRecord, SitePlace } from '../store/store.ts'
+import { leastDoubted, type SessionHealth, takeReports } from './health.ts'
 import { pickSession } from './pick-session.ts'
 
 /** A session that greeted and is registered. */
@@ -20,6 +22,8 @@ export interface LiveSession {
   readonly generation: number
   /** Proves that a further link belongs to the session; undefined where the peer takes none. */
   readonly linkKey: Uint8Array | undefined
+  /** What an agent told of its targets. */
+  readonly health: SessionHealth
   /** Ends the session at once. */
   close(error: TunnelError): void
 }
@@ -33,8 +37,18 @@ const ROLL_DRAIN_MS = 24 * 3_600_000
 /** Sessions of one agent that take streams, at a time: two that serve, and two that take their places. */
 const MAX_OPEN_OF_AGENT = 4
 
+/** Most places of which is known since when they are without an agent; the oldest are forgotten. */
+const MAX_OFFLINE = 10_000
+
 /** How often certificates of live sessions are held against the clock, in ms. */
 const EXPIRY_CHECK_MS = 1_000
+
+/** Since when a site is without an agent, and how its last session ended. */
+export interface Offline {
+  /** Milliseconds since 1970. */
+  readonly since: number
+  readonly code: ErrorCode
+}
 
 export interface SessionsOptions {
   readonly effects: Effects
@@ -56,6 +70,8 @@ export class Sessions {
   readonly #all = new Set<LiveSession>()
   readonly #expiries = new Map<LiveSession, number>()
   readonly #others = new Set<OwnedConnection>()
+  /** Sites that had an agent since the relay began and have none now. */
+  readonly #offline = new Map<string, Offline>()
   #generation = 0
   #cancel: () => void
 
@@ -95,10 +111,13 @@ export class Sessions {
   /** The session has greeted and may be used. */
   opened(live: LiveSession): void {
     const { principal } = live
-    if (principal.kind === 'agent') this.#options.onAgent(principal)
+    if (principal.kind !== 'agent') return
+    this.#offline.delete(siteKey(principal))
+    this.#options.onAgent(principal)
   }
 
-  remove(live: LiveSession): void {
+  /** A session is over; `code` says why. */
+  remove(live: LiveSession, code: ErrorCode): void {
     this.#all.delete(live)
     this.#expiries.delete(live)
     const { principal } = live
@@ -106,19 +125,38 @@ export class Sessions {
     const key = siteKey(principal)
     const peers = this.#agents.get(key)
     peers?.delete(live)
-    if (peers?.size === 0) this.#agents.delete(key)
+    if (peers?.size !== 0) return
+    this.#agents.delete(key)
+    const [oldest] = this.#offline.keys()
+    if (this.#offline.size >= MAX_OFFLINE && oldest !== undefined) this.#offline.delete(oldest)
+    this.#offline.set(key, { since: this.#options.effects.date(), code })
+  }
+
+  /** Since when a site is without an agent; undefined where it has one, or had none since the relay began. */
+  offline(place: SitePlace): Offline | undefined {
+    return this.#offline.get(siteKey(place))
+  }
+
+  /** A NOTICE of an agent. @throws {TunnelError} PROTOCOL */
+  hear(live: LiveSession, notice: Uint8Array): void {
+    const { effects, log } = this.#options
+    const turned = takeReports(live.health, decodeHealth(notice), effects.date())
+    const resources = turned.slice(0, 20)
+    if (turned.length > 0)
+      log.info({ agentId: live.principal.id, count: turned.length, resources }, 'targets turned')
   }
 
   /**
-   * The session of a site's agents that a new stream does best on; only those of one agent where `agentId` names it.
+   * The session of a site's agents that a new stream to a resource does best on; only those of one agent where `agentId`
+   * names it. Agents whose target is well come first; where all fail, one of them is tried all the same.
    * @throws {TunnelError} AGENT_OFFLINE
    */
-  pickAgent(place: SitePlace, agentId?: string): LiveSession {
+  pickAgent(place: SitePlace, resource: string, agentId?: string): LiveSession {
     const open = [...(this.#agents.get(siteKey(place)) ?? [])].filter(
       ({ session, principal }) => session.isOpen && (agentId === undefined || principal.id === agentId),
     )
-    const best = pickSession(open, this.#options.effects.now())
-    if (best === undefined) throw new TunnelError('AGENT_OFFLINE', place.site)
+    const best = pickSession(leastDoubted(open, resource), this.#options.effects.now())
+    if (best === undefined) throw this.#agentOffline(place)
     // Long before its ids run out the agent is asked for the next session.
     if (best.session.wantsRoll) best.session.goAway('DRAINING', ROLL_DRAIN_MS)
     return best
@@ -161,6 +199,13 @@ export class Sessions {
   stop(): void {
     this.#cancel()
     for (const other of [...this.#others]) other.close(new TunnelError('DRAINING'))
+  }
+
+  #agentOffline(place: SitePlace): TunnelError {
+    const known = this.offline(place)
+    const history =
+      known === undefined ? '' : `, since ${new Date(known.since).toISOString()} (${known.code})`
+    return new TunnelError('AGENT_OFFLINE', `${place.site}${history}`)
   }
 
   #replace(old: LiveSession, live: LiveSession): void {

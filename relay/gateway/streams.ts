@@ -34,14 +34,14 @@ export class Streams {
   /** Each connector's session waits for its own look-ups only. */
   readonly #turns = new WeakMap<LiveSession, Turns>()
 
-  readonly #resumption: Resumption<SitePlace>
+  readonly #resumption: Resumption<SitePlace & { readonly resource: string }>
 
   constructor(options: StreamsOptions) {
     this.#options = options
     const { sessions, effects, log } = options
     this.#resumption = new Resumption({
       effects,
-      session: (place, agent) => sessions.pickAgent(place, agent).session,
+      session: (place, agent) => sessions.pickAgent(place, place.resource, agent).session,
       onResumed: ({ resource, trace }, attempts) => log.info({ resource, trace, attempts }, 'stream resumed'),
       onGivenUp: ({ resource, trace }, error) =>
         log.info({ resource, trace, code: error.code }, 'stream given up'),
@@ -90,7 +90,7 @@ export class Streams {
     if (route.isOver) return
     // What was not granted and what does not exist answer alike: nobody learns names here.
     if (!isGranted) throw new TunnelError('DENIED_BY_RELAY')
-    const agent = this.#options.sessions.pickAgent({ ...principal, site }, meta.agent)
+    const agent = this.#options.sessions.pickAgent({ ...principal, site }, resource, meta.agent)
     const opener = `connector:${principal.kind === 'connector' ? principal.name : principal.id}`
     const onward = { ...meta, agent: undefined, resource, opener, source: from.sourceAddress }
     route.forward(agent.session, frame, encodeOpenMeta(onward))
@@ -104,7 +104,7 @@ export class Streams {
     const { tenantId, environment, site, resource, protocol, sourceAddress } = request
     const trace = request.traceId ?? this.#newTrace()
     const meta = { resource, protocol, opener: 'relay', source: sourceAddress, trace }
-    return this.#resumption.open({ tenantId, environment, site }, meta, handler)
+    return this.#resumption.open({ tenantId, environment, site, resource }, meta, handler)
   }
 
   /** Streams of the relay's own that wait for a path. */
