@@ -35,6 +35,11 @@ const ACTORS: Record<Actor, string> = {
   'site administrator': 'the site administrator',
 }
 
+/** Where on the road it is, in words. */
+export function legText(leg: Leg): string {
+  return LEGS[leg]
+}
+
 /** What to tell of `error`. Whatever is no TunnelError is a fault of ours: INTERNAL, with its message as cause. */
 export function describeFailure(error: unknown): FailureReport {
   const known = isTunnelError(error) ? error : new TunnelError('INTERNAL', '', { cause: error })
@@ -56,7 +61,7 @@ export function describeFailure(error: unknown): FailureReport {
 export function failureLines(report: FailureReport): string[] {
   const lines = [`${report.code}: ${report.message}`]
   if (report.cause !== undefined) lines.push(`  cause  ${report.cause}`)
-  lines.push(`  where  ${LEGS[report.leg]}`)
+  lines.push(`  where  ${legText(report.leg)}`)
   const retry = report.retryable ? '; trying again may be enough' : ''
   lines.push(`  who    ${ACTORS[report.actor]}${retry}`)
   if (report.next !== '') lines.push(`  next   ${report.next}`)
