@@ -1,4 +1,4 @@
-import type { Leg } from '../shared/errors.ts'
+import type { ErrorCode, Leg } from '../shared/errors.ts'
 import type { TargetStatus } from './health/watch.ts'
 
 /** One session with a relay. */
@@ -38,10 +38,14 @@ export interface AgentStatus {
   readonly attempts: number
   /** Since when an administrator has it paused, in milliseconds since 1970. */
   readonly pausedSince?: number
+  /** Since when no session stands, in milliseconds since 1970. */
+  readonly downSince?: number
   readonly lastError?: {
-    readonly code: string
+    readonly code: ErrorCode
     readonly leg: Leg
     readonly message: string
+    /** What `message` says beyond the code's own sentence; may be empty. */
+    readonly detail: string
     readonly next: string
   }
 }

@@ -201,6 +201,7 @@ class RunningAgent {
       fingerprint: fingerprintOf(this.#identity),
       ...(main === undefined ? {} : { relay: main.relay, session: main.session, since: main.since }),
       sessions,
+      ...(main === undefined ? { downSince: this.#sessions.downSince } : {}),
       certificateEnds: this.#identity.obtainedAt + this.#identity.lifetimeMs,
       streams: this.#streams.count,
       waiting: this.#streams.waiting,
@@ -210,9 +211,7 @@ class RunningAgent {
       attempts: this.#sessions.dialled,
       ...(this.#pause === undefined ? {} : { pausedSince: this.#pause.since }),
       ...(this.#rulesError === undefined ? {} : { rulesError: this.#rulesError.detail }),
-      ...(error === undefined
-        ? {}
-        : { lastError: { code: error.code, leg: error.leg, message: error.message, next: error.next } }),
+      ...(error === undefined ? {} : { lastError: failureOf(error) }),
     }
   }
 
@@ -263,6 +262,10 @@ function statusOf({ tunnel, since, isLeaving }: StandingSession): SessionStatus 
     streams: tunnel.session.streamCount,
     leaving: isLeaving,
   }
+}
+
+function failureOf({ code, leg, message, detail, next }: TunnelError): AgentStatus['lastError'] & object {
+  return { code, leg, message, detail, next }
 }
 
 /** The addresses behind a relay's name, which no rule may reach unless it says so. */

@@ -77,6 +77,7 @@ export class AgentSessions {
   readonly #lanes: readonly Lane[]
   #lastError: TunnelError | undefined
   #dialled = 0
+  #downSince: number
   /** The last greeting in line; each says what stands when the one before it is done. */
   #greeting: Promise<void> = Promise.resolve()
   #stands = Promise.withResolvers<void>()
@@ -84,6 +85,7 @@ export class AgentSessions {
 
   constructor(options: AgentSessionsOptions) {
     this.#options = options
+    this.#downSince = options.effects.date()
     this.#lanes = Array.from({ length: options.count }, (_, index) => ({
       index,
       sessions: 0,
@@ -96,6 +98,11 @@ export class AgentSessions {
   /** Those that stand, the oldest first. */
   get standing(): readonly StandingSession[] {
     return [...this.#standing]
+  }
+
+  /** Since when no session stands, or stood before the present ones, in ms since 1970. */
+  get downSince(): number {
+    return this.#downSince
   }
 
   /** How often a relay was dialled. */
@@ -212,6 +219,7 @@ export class AgentSessions {
   }
 
   #onAllLost(): void {
+    this.#downSince = this.#options.effects.date()
     this.#stands = Promise.withResolvers()
     for (const lane of this.#lanes) lane.isSecond = lane.index > 0
   }

@@ -13,12 +13,12 @@ export interface TargetStatus {
   readonly probe: ProbeKind
   readonly state: Exclude<HealthState, 'gone'>
   /** With `failing`: why. */
-  readonly code?: ErrorCode
+  readonly code?: ErrorCode | undefined
   readonly detail: string
   /** Milliseconds since 1970 since which state and code are so. */
   readonly since: number
   /** The same of the last answer or failure; absent where there was none. */
-  readonly askedAt?: number
+  readonly askedAt?: number | undefined
 }
 
 interface Known extends TargetStatus {

@@ -1,8 +1,14 @@
 import * as v from 'valibot'
 import type { Output } from '../../shared/cli/output.ts'
+import { troubleLines } from '../../shared/cli/trouble.ts'
 import { callControl } from '../../shared/control/call.ts'
 import { controlPath } from '../../shared/control/path.ts'
-import { TunnelError } from '../../shared/errors.ts'
+import { ERRORS, type ErrorCode, type Leg, TunnelError } from '../../shared/errors.ts'
+import { HEALTH_STATES } from '../../shared/handshake/health.ts'
+import { PROBE_KINDS } from '../../shared/policy/rule.ts'
+import { agentTroubles, targetsLine } from '../health/trouble.ts'
+
+const code = v.picklist(Object.keys(ERRORS) as ErrorCode[])
 
 const shown = {
   connected: v.boolean(),
@@ -17,7 +23,30 @@ const shown = {
   rules: v.number(),
   pausedSince: v.optional(v.number()),
   rulesError: v.optional(v.string()),
-  lastError: v.optional(v.object({ code: v.string(), message: v.string(), next: v.string() })),
+  downSince: v.optional(v.number()),
+  lastError: v.optional(
+    v.object({
+      code,
+      leg: v.custom<Leg>((leg) => typeof leg === 'string'),
+      message: v.string(),
+      detail: v.string(),
+      next: v.string(),
+    }),
+  ),
+  targets: v.pipe(
+    v.array(
+      v.object({
+        resource: v.string(),
+        probe: v.picklist(PROBE_KINDS),
+        state: v.picklist(HEALTH_STATES.filter((state) => state !== 'gone')),
+        code: v.optional(code),
+        detail: v.string(),
+        since: v.number(),
+        askedAt: v.optional(v.number()),
+      }),
+    ),
+    v.readonly(),
+  ),
 }
 
 const statusAnswer = v.looseObject(shown)
@@ -44,14 +73,17 @@ export function statusLines(now: StatusAnswer): string[] {
   const lines = [
     now.connected
       ? `site ${now.site}: connected to ${now.relay} since ${isoTime(now.since ?? 0)}`
-      : `site ${now.site}: not connected`,
+      : `site ${now.site}: NOT CONNECTED`,
+    ...troubleLines(agentTroubles(now)),
     `rules ${now.rules}, streams ${now.streams}${waiting(now.waiting)}, denied ${now.denied}`,
+    ...targetsLine(now.targets),
     `key ${now.fingerprint}, certificate until ${isoTime(now.certificateEnds)}`,
   ]
   if (now.pausedSince !== undefined)
     lines.push(`PAUSED since ${isoTime(now.pausedSince)}, every stream is refused: sallyport agent resume`)
   if (now.rulesError !== undefined) lines.push(`RULES NOT READ, the last good ones hold: ${now.rulesError}`)
-  if (now.lastError !== undefined) {
+  // Without a connection it stands above, as what is broken.
+  if (now.connected && now.lastError !== undefined) {
     lines.push(`last failure ${now.lastError.code}: ${now.lastError.message}`, `next   ${now.lastError.next}`)
   }
   return lines
