@@ -8,9 +8,11 @@ import { createWindowBudget } from '../shared/mux/window.ts'
 import { listen } from '../shared/tunnel/tcp-listener.ts'
 import { SUBPROTOCOL } from '../shared/version.ts'
 import { MAX_MESSAGE_BYTES } from '../shared/wire/websocket.ts'
+import type { Audit } from './audit/record.ts'
+import { AuditTrail } from './audit/trail.ts'
 import { openAuthority, serverCertificateDirectory } from './authority/authority.ts'
 import type { AuthorityContext } from './authority/context.ts'
-import { ensureServerCertificate } from './authority/server-certificate.ts'
+import { ensureServerCertificate, type ServerCertificate } from './authority/server-certificate.ts'
 import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/admission.ts'
 import type { PassThrough } from './gateway/front-door.ts'
 import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
@@ -64,6 +66,7 @@ export interface Relay {
   readonly publications: Publications
   readonly streams: Pick<Streams, 'waitingCount'>
   readonly admission: Admission
+  readonly trail: Pick<AuditTrail, 'audit' | 'flush'>
   /** Takes nothing new, lets streams end for at most `drainMs` (10 s), then closes everything. */
   stop(drainMs?: number): Promise<void>
 }
@@ -76,24 +79,22 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { effects, log } = options
   const authority = await openAuthority(options)
   const { store } = authority
-  const { sessions, streams } = trafficOf(options, store)
+  const trail = new AuditTrail({ ...authority, log })
+  const { audit } = trail
+  const { sessions, streams } = trafficOf(options, store, audit)
   let isDraining = false
-  const certificateFor = (hosts: readonly string[]) =>
-    ensureServerCertificate(
-      serverCertificateDirectory(options.directory),
-      authority.authority,
-      [options.name, ...hosts],
-      effects,
-    )
+  const certificateFor = (hosts: readonly string[]) => certificateOf(options, authority, hosts)
   const renewCertificate = async (hosts: readonly string[]) => {
     gateway.server.setSecureContext(tlsContext(await certificateFor(hosts), authority))
   }
   const publications = new Publications({ store, streams, log, onHosts: renewCertificate })
+  await trail.start()
   await publications.start()
   const admission = new Admission({ limits: { ...ADMISSION_LIMITS, ...options.limits }, effects, log })
   const gateway: Gateway = createGateway({
     effects,
     log,
+    audit,
     budget: createWindowBudget(WINDOW_BUDGET_BYTES),
     sessions,
     webSockets: new WebSocketServer(WEB_SOCKET_OPTIONS),
@@ -119,6 +120,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     gateway.server.close()
     await endTraffic(sessions, streams, effects, drainMs)
     gateway.closeConnections()
+    await trail.stop()
     await store[Symbol.asyncDispose]()
   }
   try {
@@ -136,19 +138,33 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     publications,
     streams,
     admission,
+    trail,
     stop,
   }
 }
 
+/** The server certificate for the relay's own name and the published hosts. */
+function certificateOf(
+  { directory, name, effects }: RelayOptions,
+  { authority }: AuthorityContext,
+  hosts: readonly string[],
+): Promise<ServerCertificate> {
+  return ensureServerCertificate(serverCertificateDirectory(directory), authority, [name, ...hosts], effects)
+}
+
 /** The living sessions and the streams over them. */
-function trafficOf({ effects, log }: RelayOptions, store: Store): { sessions: Sessions; streams: Streams } {
+function trafficOf(
+  { effects, log }: RelayOptions,
+  store: Store,
+  audit: Audit,
+): { sessions: Sessions; streams: Streams } {
   const sessions = new Sessions({
     effects,
     log,
     findAgent: (tenantId, id) => store.findAgent(tenantId, id),
     onAgent: (place) => streams.agentCame(place),
   })
-  const streams: Streams = new Streams({ sessions, store, effects, log })
+  const streams: Streams = new Streams({ sessions, store, audit, effects, log })
   return { sessions, streams }
 }
 

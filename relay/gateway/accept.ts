@@ -11,6 +11,8 @@ import type { WindowBudget } from '../../shared/mux/window.ts'
 import { jitteredInterval, PING_INTERVAL_MS } from '../../shared/tunnel/liveness.ts'
 import { SessionSocket } from '../../shared/tunnel/session-socket.ts'
 import { takeOverAfterHandshake } from '../../shared/tunnel/upgraded.ts'
+import type { Audit } from '../audit/record.ts'
+import { sessionEvent } from '../audit/session-events.ts'
 import type { Principal } from '../authority/identify.ts'
 import { createHealth } from './health.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
@@ -21,6 +23,7 @@ const HELLO_TIMEOUT_MS = 5_000
 export interface AcceptContext {
   readonly effects: Effects
   readonly log: Logger
+  readonly audit: Audit
   readonly budget: WindowBudget
   readonly sessions: Sessions
   readonly webSockets: WebSocketServer
@@ -79,6 +82,7 @@ function runSession(
         sessions.add(live, hello.held)
         session.greet('HELLO_OK', helloOk(live, hello.version, effects))
         sessions.opened(live)
+        context.audit(sessionEvent('session.open', live, 'OK'))
         log.info({ session: live.name, product: live.product, source: sourceAddress }, 'session opened')
       },
       opening: (frame) => {
@@ -104,6 +108,7 @@ function runSession(
       cancelHello()
       const cause = isTunnelError(error.cause) ? error.cause : error
       if (live !== undefined) sessions.remove(live, cause.code)
+      if (live !== undefined) context.audit(sessionEvent('session.close', live, cause.code))
       log.info(
         { session: live?.name, code: cause.code, detail: cause.detail, err: error.cause },
         'session closed',

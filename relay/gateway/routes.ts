@@ -8,6 +8,7 @@ import {
   ENROLLMENT_BODY_MAX_BYTES,
   RENEW_PATH,
 } from '../../shared/identity/enrollment-messages.ts'
+import { type Audit, RELAY_CHAIN } from '../audit/record.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { enroll, renew } from '../authority/enroll.ts'
 import type { Principal } from '../authority/identify.ts'
@@ -20,6 +21,7 @@ export interface RouteContext {
   readonly authority: AuthorityContext
   readonly admission: Pick<Admission, 'takeEnrollment'>
   readonly effects: Pick<Effects, 'after'>
+  readonly audit: Audit
   /** How long the body of a request may take, in ms. */
   readonly bodyMs: number
 }
@@ -43,7 +45,10 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
         // Before the body: who asks too often has no claim on being read.
         if (!context.admission.takeEnrollment(sourceAddress)) throw new TunnelError('ENHANCE_CALM')
         const body = await readJson(context, request)
-        return enroll(context.authority, body, { sourceAddress, traceId })
+        return enroll(context.authority, body, { sourceAddress, traceId }).catch((error: unknown) => {
+          noteRefusal(context, error, { source: sourceAddress, traceId })
+          throw error
+        })
       },
     },
   ],
@@ -60,6 +65,17 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
     },
   ],
 ] as const satisfies readonly (readonly [string, Route])[])
+
+/** Nobody knows whose a token is that does not hold. */
+function noteRefusal(
+  { audit }: RouteContext,
+  error: unknown,
+  origin: { readonly source: string; readonly traceId: string },
+): void {
+  const outcome = isTunnelError(error) ? error.code : 'INTERNAL'
+  const actor = { kind: 'nobody', id: '' } as const
+  audit({ ...origin, tenantId: RELAY_CHAIN, actor, action: 'agent.enroll', object: '', outcome })
+}
 
 /** The paths that are upgraded, who may, and what becomes of the connection. */
 export const UPGRADES: ReadonlyMap<

@@ -6,7 +6,9 @@ import type { Duplex } from 'node:stream'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { sendProblem, writeProblem } from '../../shared/http/problem.ts'
 import { HTTP_SERVER_OPTIONS, hardenServer } from '../../shared/http/server.ts'
+import { certificateSubject, type Subject } from '../../shared/identity/subject.ts'
 import { SUBPROTOCOL } from '../../shared/version.ts'
+import { refusalEvent } from '../audit/session-events.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { identify } from '../authority/identify.ts'
 import type { ServerCertificate } from '../authority/server-certificate.ts'
@@ -132,11 +134,11 @@ async function upgrade(
 ): Promise<void> {
   const { socket } = request
   socket.on('error', () => undefined)
+  const peer = peerOf(request)
   try {
     const path = UPGRADES.get(request.url ?? '')
     if (path === undefined) throw new TunnelError('NOT_FOUND')
     if (options.isDraining()) throw new TunnelError('DRAINING')
-    const peer = peerOf(request)
     const principal = await identify(options.authority, peer.certificate, peer.authorized)
     if (path.kind !== 'either' && principal.kind !== path.kind)
       throw new TunnelError('IDENTITY', `a ${principal.kind} on the path of a ${path.kind}`)
@@ -149,12 +151,20 @@ async function upgrade(
     USES[path.use](options, request, head, principal)
   } catch (cause) {
     const error = isTunnelError(cause) ? cause : new TunnelError('INTERNAL', '', { cause })
-    options.log.info({ code: error.code, source: request.socket.remoteAddress }, 'upgrade refused')
-    writeProblem(socket, error, newTrace(options))
+    const [traceId, source] = [newTrace(options), request.socket.remoteAddress ?? '']
+    options.log.info({ code: error.code, source, traceId }, 'upgrade refused')
+    const refusal = { outcome: error.code, detail: error.detail }
+    options.audit(refusalEvent(provenSubject(peer), refusal, { source, object: request.url ?? '', traceId }))
+    writeProblem(socket, error, traceId)
   }
 }
 
 const USES = { session: acceptSession, link: joinLink, idle: holdIdle } as const
+
+/** Whom the certificate names, where the CA of this relay says so. */
+function provenSubject({ certificate, authorized }: ReturnType<typeof peerOf>): Subject | undefined {
+  return authorized && certificate !== undefined ? certificateSubject(certificate) : undefined
+}
 
 function newTrace(options: ServerOptions): string {
   return options.effects.randomBytes(16).toString('hex')

@@ -11,6 +11,8 @@ import type { StreamHandler } from '../../shared/mux/stream-handler.ts'
 import { TunnelDuplex } from '../../shared/tunnel/duplex.ts'
 import type { OpenRequest } from '../../shared/tunnel/opener.ts'
 import { Resumption } from '../../shared/tunnel/resumption.ts'
+import type { Audit } from '../audit/record.ts'
+import { StreamTale } from '../audit/stream-tale.ts'
 import type { SitePlace, Store } from '../store/store.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 import { Turns } from './turns.ts'
@@ -24,6 +26,7 @@ function nameOf(resource: string): ResourceName {
 export interface StreamsOptions {
   readonly sessions: Sessions
   readonly store: Pick<Store, 'isGranted'>
+  readonly audit: Audit
   readonly effects: Effects
   readonly log: Logger
 }
@@ -35,6 +38,8 @@ export class Streams {
   readonly #turns = new WeakMap<LiveSession, Turns>()
 
   readonly #resumption: Resumption<SitePlace & { readonly resource: string }>
+  /** Of the relay's own streams. */
+  readonly #tales = new WeakMap<Stream, StreamTale>()
 
   constructor(options: StreamsOptions) {
     this.#options = options
@@ -45,6 +50,9 @@ export class Streams {
       onResumed: ({ resource, trace }, attempts) => log.info({ resource, trace, attempts }, 'stream resumed'),
       onGivenUp: ({ resource, trace }, error) =>
         log.info({ resource, trace, code: error.code }, 'stream given up'),
+      onOpened: (stream) => this.#tales.get(stream)?.opened(),
+      onClosed: (stream, error) =>
+        this.#tales.get(stream)?.closed(error?.code ?? 'OK', stream.bytesSent, stream.bytesReceived),
     })
   }
 
@@ -56,13 +64,23 @@ export class Streams {
   route(frame: OpenFrame, from: LiveSession): void {
     const meta = decodeOpenMeta(frame.meta)
     const trace = meta.trace ?? this.#newTrace()
-    const { log } = this.#options
+    const { log, audit, effects } = this.#options
+    const { tenantId, environment, id } = from.principal
+    const tale = new StreamTale({
+      ...{ audit, effects, tenantId, environment },
+      actor: { kind: 'connector', id },
+      source: from.sourceAddress,
+      object: meta.resource,
+      traceId: trace,
+      attempt: meta.attempt,
+    })
     const route = new Route(from.session, frame, {
-      accepted: () => undefined,
-      ended: (code, sent, received) => {
+      accepted: () => tale.opened(),
+      ended: (wire, sent, received) => {
         const { resource } = meta
-        const connector = from.principal.id
-        log.info({ trace, connector, resource, code: codeFromWire(code), sent, received }, 'stream closed')
+        const code = codeFromWire(wire)
+        log.info({ trace, connector: id, resource, code, sent, received }, 'stream closed')
+        tale.closed(code, sent, received)
       },
     })
     const { resource, protocol, secret, attempt, fresh, agent } = meta
@@ -104,7 +122,22 @@ export class Streams {
     const { tenantId, environment, site, resource, protocol, sourceAddress } = request
     const trace = request.traceId ?? this.#newTrace()
     const meta = { resource, protocol, opener: 'relay', source: sourceAddress, trace }
-    return this.#resumption.open({ tenantId, environment, site, resource }, meta, handler)
+    const { audit, effects } = this.#options
+    const tale = new StreamTale({
+      ...{ audit, effects, tenantId, environment },
+      actor: { kind: 'relay', id: '' },
+      source: sourceAddress,
+      object: `${site}/${resource}`,
+      traceId: trace,
+    })
+    try {
+      const stream = this.#resumption.open({ tenantId, environment, site, resource }, meta, handler)
+      this.#tales.set(stream, tale)
+      return stream
+    } catch (error) {
+      tale.closed(isTunnelError(error) ? error.code : 'INTERNAL', 0, 0)
+      throw error
+    }
   }
 
   /** Streams of the relay's own that wait for a path. */

@@ -37,6 +37,9 @@ export interface ResumptionOptions<Context> {
   /** A stream has a path again, or was given up. For logs and counters. */
   readonly onResumed?: (meta: OpenMeta, attempts: number) => void
   readonly onGivenUp?: (meta: OpenMeta, error: TunnelError) => void
+  /** The target of a stream was dialled; a stream is over: null where both directions ended cleanly. */
+  readonly onOpened?: (stream: Stream) => void
+  readonly onClosed?: (stream: Stream, error: TunnelError | null) => void
 }
 
 /**
@@ -73,10 +76,12 @@ export class Resumption<Context> {
           const answer = decodeOpenOkMeta(bytes)
           if (ticket !== undefined) ticket.agent = answer.agent
           if (answer.resumable !== true) stream.onPathLost = undefined
+          this.#options.onOpened?.(stream)
           handler.opened(bytes)
         },
         closed: (error) => {
           if (ticket !== undefined) this.#forget(ticket)
+          this.#options.onClosed?.(stream, error)
           handler.closed(error)
         },
       },

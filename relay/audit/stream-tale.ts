@@ -1,0 +1,62 @@
+import type { Effects } from '../../shared/effects.ts'
+import type { ErrorCode } from '../../shared/errors.ts'
+import type { Audit, AuditActor, AuditEvent } from './record.ts'
+
+/** A stream that lives less than this, in ms, has one record instead of two: what its OPEN would say is in the other. */
+const SHORT_MS = 1_000
+
+export interface StreamTaleOptions {
+  readonly audit: Audit
+  readonly effects: Pick<Effects, 'now' | 'after'>
+  readonly tenantId: string
+  readonly environment: string
+  readonly actor: AuditActor
+  /** Address of whom the stream is for. */
+  readonly source: string
+  /** SITE/RESOURCE, as it was asked for. */
+  readonly object: string
+  readonly traceId: string
+  /** Of a stream that looks for a new path: how often it did. */
+  readonly attempt?: number | undefined
+}
+
+/** What the audit chain hears of one stream at the relay. */
+export class StreamTale {
+  readonly #options: StreamTaleOptions
+  /** When the target was dialled; undefined before. */
+  #openedAt: number | undefined
+  #cancelOpen: () => void = () => undefined
+
+  constructor(options: StreamTaleOptions) {
+    this.#options = options
+  }
+
+  /** The target was dialled. */
+  opened(): void {
+    const { effects, attempt } = this.#options
+    this.#openedAt = effects.now()
+    this.#cancelOpen = effects.after(SHORT_MS, () => {
+      this.#tell({ action: 'stream.open', outcome: 'OK', detail: attempt ? `path ${attempt + 1}` : '' })
+    })
+  }
+
+  /**
+   * The stream is over, or has lost its path.
+   * @param sent bytes towards the site
+   * @param received bytes from the site
+   */
+  closed(outcome: ErrorCode, sent: number, received: number): void {
+    this.#cancelOpen()
+    if (this.#openedAt === undefined) {
+      this.#tell({ action: 'stream.refuse', outcome })
+      return
+    }
+    const ms = Math.round(this.#options.effects.now() - this.#openedAt)
+    this.#tell({ action: 'stream.close', outcome, detail: `sent ${sent}, received ${received}, ${ms} ms` })
+  }
+
+  #tell(what: Pick<AuditEvent, 'action' | 'outcome' | 'detail'>): void {
+    const { audit, tenantId, environment, actor, source, object, traceId } = this.#options
+    audit({ ...what, tenantId, environment, actor, source, object, traceId })
+  }
+}

@@ -1,0 +1,130 @@
+import type { Store } from '../../../relay/store/store.ts'
+import { actAt } from '../../support/acts.ts'
+import { hashOf, newAgent, newConnector } from './store-fixture.ts'
+
+/** What a function of the store gives that finds nothing: a value, or the code it fails with. */
+export type Nothing = { readonly gives: unknown } | { readonly code: string }
+
+export interface WalkStep {
+  /** Calls the function for `tenant` with the names and ids of a filled tenant. */
+  call(store: Store, tenant: string): Promise<unknown>
+  /** What it gives to a tenant that has nothing of that kind. */
+  readonly nothing: Nothing
+}
+
+const act = actAt(2_000)
+const gives = (value: unknown): Nothing => ({ gives: value })
+const PUBLICATION = {
+  kind: 'host',
+  address: 'app.example.org',
+  environment: 'production',
+  site: 'berlin',
+  resource: 'web',
+} as const
+
+/** Every function of the store that takes a tenant. A test fails where one is missing here. */
+export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.asyncDispose>, WalkStep>> = {
+  listEnvironments: { call: (store, t) => store.listEnvironments(t), nothing: gives([]) },
+  addEnvironment: {
+    call: (store, t) => store.addEnvironment(t, 'staging', false, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  removeEnvironment: { call: (store, t) => store.removeEnvironment(t, 'empty', act), nothing: gives(false) },
+  listSites: { call: (store, t) => store.listSites(t), nothing: gives([]) },
+  counts: {
+    call: (store, t) => store.counts(t, 1_500),
+    nothing: gives({ sites: 0, agents: 0, connectors: 0, publications: 0, openJoinTokens: 0 }),
+  },
+  createJoinToken: {
+    call: (store, t) =>
+      store.createJoinToken(
+        t,
+        { tokenHash: hashOf('new'), environment: 'production', site: 'berlin', expiresAt: 9_000 },
+        act,
+      ),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  isJoinTokenOpen: {
+    call: (store, t) => store.isJoinTokenOpen(t, hashOf('open'), 1_500),
+    nothing: gives(false),
+  },
+  enrollAgent: {
+    call: (store, t) => store.enrollAgent(t, hashOf('open'), newAgent('late'), act),
+    nothing: { code: 'JOIN_TOKEN' },
+  },
+  findAgent: { call: (store, t) => store.findAgent(t, 'a'), nothing: gives(undefined) },
+  listAgents: { call: (store, t) => store.listAgents(t, { site: 'berlin' }), nothing: gives([]) },
+  confirmAgentCertificate: {
+    call: (store, t) => store.confirmAgentCertificate(t, 'a', 'serial-1-a'),
+    nothing: gives(false),
+  },
+  renewAgent: {
+    call: (store, t) =>
+      store.renewAgent(t, 'a', 'serial-1-a', { serial: 's2', fingerprint: 'f2', notAfter: 20_000 }, act),
+    nothing: gives(undefined),
+  },
+  revokeAgent: { call: (store, t) => store.revokeAgent(t, 'a', act), nothing: gives(false) },
+  addConnector: {
+    call: (store, t) =>
+      store.addConnector(t, newConnector('new', 'new'), [{ site: 'berlin', resource: 'db' }], act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  findConnector: { call: (store, t) => store.findConnector(t, 'c'), nothing: gives(undefined) },
+  findConnectorByName: {
+    call: (store, t) => store.findConnectorByName(t, 'production', 'app'),
+    nothing: gives(undefined),
+  },
+  listConnectors: { call: (store, t) => store.listConnectors(t, 'production'), nothing: gives([]) },
+  revokeConnector: { call: (store, t) => store.revokeConnector(t, 'c', act), nothing: gives(false) },
+  setGrants: { call: (store, t) => store.setGrants(t, 'c', [], act), nothing: { code: 'NOT_FOUND' } },
+  listGrants: { call: (store, t) => store.listGrants(t, 'c'), nothing: gives([]) },
+  isGranted: { call: (store, t) => store.isGranted(t, 'c', 'berlin', 'db'), nothing: gives(false) },
+  publish: {
+    call: (store, t) => store.publish(t, { ...PUBLICATION, address: 'new.example.org' }, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  unpublish: {
+    call: (store, t) => store.unpublish(t, 'host', PUBLICATION.address, act),
+    nothing: gives(false),
+  },
+  listPublications: { call: (store, t) => store.listPublications(t, 'production'), nothing: gives([]) },
+  readAudit: {
+    call: (store, t) => store.readAudit(t, { order: 'oldest', limit: 10, filter: { object: 'berlin' } }),
+    nothing: gives({ records: [], next: undefined }),
+  },
+  auditHead: {
+    call: (store, t) => store.auditHead(t),
+    nothing: gives({ seq: 0, hash: new Uint8Array(32) }),
+  },
+  listAuditCheckpoints: { call: (store, t) => store.listAuditCheckpoints(t, 0), nothing: gives([]) },
+  addAuditCheckpoint: {
+    call: (store, t) =>
+      store.addAuditCheckpoint(t, {
+        tenantId: t,
+        seq: 1,
+        time: 5,
+        hash: new Uint8Array(32),
+        signature: new Uint8Array(64),
+      }),
+    nothing: gives(undefined),
+  },
+}
+
+/** Gives a tenant one of everything that {@link WALK} asks for. */
+export async function fillTenant(store: Store, tenant: string): Promise<void> {
+  const token = { environment: 'production', site: 'berlin', expiresAt: 2_500 }
+  await store.addEnvironment(tenant, 'empty', false, act)
+  for (const name of ['spent', 'open']) {
+    await store.createJoinToken(tenant, { ...token, tokenHash: hashOf(name) }, act)
+  }
+  await store.enrollAgent(tenant, hashOf('spent'), newAgent('a'), act)
+  await store.addConnector(tenant, newConnector('c', 'app'), [{ site: 'berlin', resource: 'db' }], act)
+  await store.publish(tenant, PUBLICATION, act)
+  await store.addAuditCheckpoint(tenant, {
+    tenantId: tenant,
+    seq: 2,
+    time: 5,
+    hash: new Uint8Array(32),
+    signature: new Uint8Array(64),
+  })
+}
