@@ -149,7 +149,7 @@ function addInspection(relay: Command): void {
   )
   viewCommand(relay, 'status', 'show what is connected now').action(
     runAction(async ({ signal, output }, flags: ViewFlags) => {
-      const { status } = await import('./control-commands.ts')
+      const { status } = await import('./status-command.ts')
       await status({ ...flags, signal, output })
     }),
   )

@@ -10,7 +10,7 @@ interface Context extends CommandContext {
 }
 
 /** Of a command that shows all of a tenant where no environment is named. */
-interface ViewContext extends CommandContext {
+export interface ViewContext extends CommandContext {
   readonly tenant: string
   readonly env?: string
 }
@@ -23,7 +23,8 @@ const connectorAnswer = v.object({ credentials: v.string(), fingerprint: v.strin
 const publishAnswer = v.object({ address: v.string() })
 const unpublishAnswer = v.object({ removed: v.array(v.object({ kind: v.string(), address: v.string() })) })
 const revokeAnswer = v.object({ revoked: v.number(), closed: v.number() })
-const publicationRows = v.array(
+/** Rows of what is published. */
+export const publicationRows = v.array(
   v.object({
     environment: v.string(),
     site: v.string(),
@@ -56,24 +57,6 @@ const listAnswer = v.object({
   ),
   publications: publicationRows,
 })
-const statusAnswer = v.object({
-  address: v.object({ host: v.string(), port: v.number() }),
-  sessions: v.array(
-    v.object({
-      session: v.string(),
-      kind: v.string(),
-      environment: v.string(),
-      name: v.string(),
-      source: v.string(),
-      since: v.number(),
-      streams: v.number(),
-      rttMs: v.nullable(v.number()),
-    }),
-  ),
-  waiting: v.number(),
-  publications: publicationRows,
-})
-
 /** `sallyport relay join-token`. */
 export async function joinToken({
   site,
@@ -159,23 +142,8 @@ export async function list(options: ViewContext): Promise<void> {
   options.output.result(answer, lines.length > 0 ? lines : 'nothing yet: sallyport relay join-token SITE')
 }
 
-/** `sallyport relay status`. */
-export async function status(options: ViewContext): Promise<void> {
-  const answer = await call(options, 'status', {}, statusAnswer)
-  options.output.result(answer, [
-    `relay ${answer.address.host}:${answer.address.port}`,
-    ...answer.sessions.map(
-      ({ kind, environment, name, source, since, streams, rttMs }) =>
-        `${kind.padEnd(9)}  ${environment}  ${name}  from ${source} since ${new Date(since).toISOString()}, streams ${streams}${rttMs === null ? '' : `, round trip ${rttMs} ms`}`,
-    ),
-    ...publicationLines(answer.publications),
-    ...(answer.waiting === 0
-      ? []
-      : [`waiting    ${answer.waiting} streams of published resources, for their agents`]),
-  ])
-}
-
-function publicationLines(rows: v.InferOutput<typeof publicationRows>): string[] {
+/** Them for people. */
+export function publicationLines(rows: v.InferOutput<typeof publicationRows>): string[] {
   return rows.map(
     ({ environment, site, resource, kind, address, error }) =>
       `published  ${environment}  ${site}/${resource}  ${where(kind, address)}${error === undefined ? '' : `  NOT OPEN: ${error}`}`,
@@ -183,7 +151,7 @@ function publicationLines(rows: v.InferOutput<typeof publicationRows>): string[]
 }
 
 /** Asks about what the flags name: a tenant, and an environment where one is named or meant. */
-function call<Answer>(
+export function call<Answer>(
   context: ViewContext,
   method: string,
   params: object,

@@ -6,6 +6,7 @@ import { formatCredentials } from '../shared/identity/credentials.ts'
 import { formatResourceName, parseResourceName } from '../shared/identity/names.ts'
 import { createJoinString, issueConnector } from './authority/invite.ts'
 import { method, operatorAct, placeParams, tenantParam, textParam } from './control-method.ts'
+import { statusOf } from './control-status.ts'
 import { requireTenant, tenantHandlers } from './control-tenants.ts'
 import { hostOf } from './ingress/host-route.ts'
 import type { Relay } from './relay.ts'
@@ -29,7 +30,7 @@ export function controlHandlers(relay: Relay): Readonly<Record<string, ControlHa
     }),
     status: method(v.strictObject(viewParams), async ({ tenant, environment }) => {
       await requireTenant(relay, tenant)
-      return status(relay, tenant, environment)
+      return statusOf(relay, tenant, environment)
     }),
   }
 }
@@ -145,36 +146,6 @@ async function list(
   }
 }
 
-async function status(relay: Relay, tenant: string, environment: string | undefined): Promise<object> {
-  const { authority, sessions, publications, streams } = relay
-  const live = sessions
-    .list()
-    .filter(
-      ({ principal }) =>
-        principal.tenantId === tenant && (environment === undefined || principal.environment === environment),
-    )
-  return {
-    listening: relay.listening,
-    address: relay.address,
-    tenant,
-    counts: await authority.store.counts(tenant, authority.effects.date()),
-    sessions: live.map(({ name, principal, session, product, sourceAddress, connectedAt }) => ({
-      session: name,
-      kind: principal.kind,
-      environment: principal.environment,
-      name: principal.kind === 'agent' ? principal.site : principal.name,
-      id: principal.id,
-      product,
-      source: sourceAddress,
-      since: connectedAt,
-      streams: session.streamCount,
-      rttMs: finite(session.link.inFlight.minRttMs),
-    })),
-    waiting: streams.waitingCount,
-    publications: await publications.list(tenant, environment),
-  }
-}
-
 /** Whom a command names. */
 interface Named {
   readonly tenant: string
@@ -205,8 +176,4 @@ async function revokeConnector({ authority, sessions }: Relay, named: Named): Pr
   if (connector === undefined) throw new TunnelError('NOT_FOUND', `There is no connector ${name}.`)
   await store.revokeConnector(tenant, connector.id, operatorAct(effects))
   return { revoked: 1, closed: sessions.revoke('connector', tenant, connector.id) }
-}
-
-function finite(value: number): number | null {
-  return Number.isFinite(value) ? Math.round(value * 100) / 100 : null
 }

@@ -20,13 +20,16 @@ export interface Trouble {
 /** Most troubles that a person is shown at once. */
 const MAX_SHOWN = 30
 
-/** The lines for a person: what is broken first, each with its leg, its cause and what to do next. */
-export function troubleLines(troubles: readonly Trouble[]): string[] {
+/**
+ * The lines for a person: what is broken first, each with its leg, its cause and what to do next.
+ * @param leftOut how many more there are
+ */
+export function troubleLines(troubles: readonly Trouble[], leftOut = 0): string[] {
   const isFailing = ({ state }: Trouble) => state === 'failing'
   const sorted = [...troubles.filter(isFailing), ...troubles.filter((trouble) => !isFailing(trouble))]
   const lines = sorted.slice(0, MAX_SHOWN).flatMap(linesOf)
-  const left = sorted.length - MAX_SHOWN
-  return left > 0 ? [...lines, `... and ${left} more, which --json shows`] : lines
+  const left = Math.max(0, sorted.length - MAX_SHOWN) + leftOut
+  return left > 0 ? [...lines, `... and ${left} more`] : lines
 }
 
 function linesOf({ state, leg, what, code, since, text = '', next }: Trouble): string[] {

@@ -1,0 +1,138 @@
+import type { Trouble } from '../shared/cli/trouble.ts'
+import { errorEntry } from '../shared/errors.ts'
+import type { SessionHealth, TargetHealth } from './gateway/health.ts'
+import type { LiveSession } from './gateway/sessions.ts'
+import type { Relay } from './relay.ts'
+
+/** Most troubles in one answer; what is beyond them is counted. */
+const MAX_TROUBLES = 1_000
+
+/** A trouble of one tenant. */
+export interface PlacedTrouble extends Trouble {
+  readonly environment: string
+  readonly site: string
+  readonly resource?: string
+  /** The agent that says so. */
+  readonly agentId?: string
+}
+
+/** What `sallyport relay status` shows of a tenant, or of one of its environments. */
+export async function statusOf(
+  relay: Relay,
+  tenant: string,
+  environment: string | undefined,
+): Promise<object> {
+  const { authority, sessions, publications, streams } = relay
+  const live = sessions
+    .list()
+    .filter(
+      ({ principal }) =>
+        principal.tenantId === tenant && (environment === undefined || principal.environment === environment),
+    )
+  const troubles = [...(await offlineSites(relay, tenant, environment)), ...targetTroubles(live)]
+  return {
+    listening: relay.listening,
+    address: relay.address,
+    tenant,
+    counts: await authority.store.counts(tenant, authority.effects.date()),
+    troubles: troubles.slice(0, MAX_TROUBLES),
+    troublesLeftOut: Math.max(0, troubles.length - MAX_TROUBLES),
+    sessions: live.map(sessionOf),
+    waiting: streams.waitingCount,
+    publications: await publications.list(tenant, environment),
+  }
+}
+
+function sessionOf({ name, principal, session, product, sourceAddress, connectedAt, health }: LiveSession) {
+  return {
+    session: name,
+    kind: principal.kind,
+    environment: principal.environment,
+    name: principal.kind === 'agent' ? principal.site : principal.name,
+    id: principal.id,
+    product,
+    source: sourceAddress,
+    since: connectedAt,
+    streams: session.streamCount,
+    rttMs: finite(session.link.inFlight.minRttMs),
+    ...(health.hasReported ? { targets: countsOf(health) } : {}),
+  }
+}
+
+/** Sites that have an agent and no session of one. */
+async function offlineSites(
+  { authority, sessions }: Relay,
+  tenantId: string,
+  environment: string | undefined,
+): Promise<PlacedTrouble[]> {
+  const present = new Set(
+    sessions
+      .list()
+      .flatMap(({ principal }) =>
+        principal.kind === 'agent' && principal.tenantId === tenantId ? placeText(principal) : [],
+      ),
+  )
+  const agents = await authority.store.listAgents(tenantId, { environment })
+  const absent = agents.filter((agent) => agent.revokedAt === undefined && !present.has(placeText(agent)))
+  const places = new Map(absent.map((agent) => [placeText(agent), agent]))
+  return [...places.values()].map((agent) => {
+    const last = sessions.offline({ tenantId, environment: agent.environment, site: agent.site })
+    return {
+      state: 'failing',
+      code: 'AGENT_OFFLINE',
+      leg: errorEntry('AGENT_OFFLINE').leg,
+      environment: agent.environment,
+      site: agent.site,
+      what: `${agent.environment} ${agent.site}`,
+      ...(last === undefined ? {} : { since: last.since }),
+      text:
+        last === undefined
+          ? 'None has come since this relay began.'
+          : `Its last session ended by ${last.code}.`,
+    }
+  })
+}
+
+/** What the agents say of their targets, each agent once. */
+function targetTroubles(live: readonly LiveSession[]): PlacedTrouble[] {
+  const byAgent = new Map(live.map((one) => [one.principal.id, one]))
+  return [...byAgent.values()].flatMap(({ principal, health }) => {
+    if (principal.kind !== 'agent') return []
+    const { environment, site, id } = principal
+    const ill = [...health.targets].filter(([, { state }]) => state === 'failing' || state === 'warn')
+    const common = { environment, site, agentId: id }
+    const paused = ill.find(([, { code }]) => code === 'PAUSED')
+    // A pause is said once, and not by each target.
+    if (paused !== undefined) return [{ ...common, ...troubleOf(paused[1]), what: `${environment} ${site}` }]
+    return ill.map(([resource, target]) => ({
+      ...common,
+      ...troubleOf(target),
+      resource,
+      what: `${environment} ${site}/${resource}`,
+    }))
+  })
+}
+
+function troubleOf({ state, code, since, text }: TargetHealth): Omit<Trouble, 'what'> {
+  return {
+    state: state === 'warn' ? 'warn' : 'failing',
+    leg: code === undefined ? 'agent-target' : errorEntry(code).leg,
+    since,
+    ...(code === undefined ? {} : { code }),
+    ...(text === undefined ? {} : { text }),
+  }
+}
+
+function countsOf({ targets }: SessionHealth): Record<TargetHealth['state'], number> {
+  const counts = { ok: 0, warn: 0, failing: 0, unknown: 0, unasked: 0 }
+  for (const { state } of targets.values()) counts[state]++
+  return counts
+}
+
+function placeText({ environment, site }: { environment: string; site: string }): string {
+  return `${environment}/${site}`
+}
+
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? Math.round(value * 100) / 100 : null
+}
