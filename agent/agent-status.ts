@@ -19,6 +19,8 @@ export interface AgentStatus {
   readonly site: string
   readonly agentId: string
   readonly fingerprint: string
+  /** Which signed release runs, in words. */
+  readonly release?: string
   /** Of the oldest session that stays, as are `session` and `since`. */
   readonly relay?: string
   readonly session?: string

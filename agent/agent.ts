@@ -7,6 +7,8 @@ import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-
 import type { Logger } from '../shared/log.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
 import type { Rules } from '../shared/policy/rule.ts'
+import { describeRunning, type RunningRelease } from '../shared/release/running.ts'
+import { formatStatement } from '../shared/release/statement.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { PRODUCT_VERSION } from '../shared/version.ts'
 import type { AgentStatus, SessionStatus } from './agent-status.ts'
@@ -31,6 +33,8 @@ export interface AgentOptions {
   readonly log: Logger
   readonly signal: AbortSignal
   readonly mask?: 'zero' | 'random'
+  /** Which release this is, where the caller looked. */
+  readonly release?: RunningRelease
   /** How many sessions it keeps, where that is not what its settings say. */
   readonly sessions?: SessionCount
   /** Stands in for the system's names in tests. */
@@ -193,12 +197,14 @@ class RunningAgent {
     const sessions = this.#sessions.standing.map(statusOf)
     const main = sessions.find(({ leaving }) => !leaving) ?? sessions[0]
     const error = this.#sessions.lastError
+    const { release } = this.#options
     return {
       state: main === undefined ? 'connecting' : 'connected',
       connected: main !== undefined,
       site: this.#identity.site,
       agentId: this.#identity.agentId,
       fingerprint: fingerprintOf(this.#identity),
+      ...(release === undefined ? {} : { release: describeRunning(release) }),
       ...(main === undefined ? {} : { relay: main.relay, session: main.session, since: main.since }),
       sessions,
       ...(main === undefined ? { downSince: this.#sessions.downSince } : {}),
@@ -220,7 +226,7 @@ class RunningAgent {
     held: () => Promise<readonly string[]>,
     signal: AbortSignal,
   ): Promise<ClientTunnel> {
-    const { effects, mask } = this.#options
+    const { effects, mask, release } = this.#options
     this.#relayNumbers.set(formatRelayAddress(address), await numbersOf(address))
     // Not before: until the relay's numbers are known a probe could reach it by a rule that does not say so.
     this.#followTargets()
@@ -232,6 +238,7 @@ class RunningAgent {
         instance: this.#instance,
         held: await held(),
         policyDigest: policyDigest(this.#rules()),
+        ...(release?.isSigned === true ? { release: formatStatement(release) } : {}),
       }),
       effects,
       budget: this.#budget,

@@ -4,6 +4,7 @@ import { controlPath } from '../shared/control/path.ts'
 import { serveControl } from '../shared/control/serve.ts'
 import { realEffects } from '../shared/effects.ts'
 import { TunnelError } from '../shared/errors.ts'
+import { describeRunning, runningRelease } from '../shared/release/running.ts'
 import { type Agent, startAgent } from './agent.ts'
 import { controlHandlers } from './local/control.ts'
 import { type LogFlags, openLog } from './local/log.ts'
@@ -36,6 +37,8 @@ export async function run(options: RunFlags & Context): Promise<void> {
   const signal = options.stopWithInput === true ? endOfInput(stdin, options.signal) : options.signal
   using opened = openLog(options, environment)
   const { log } = opened
+  const release = await runningRelease(signal)
+  log.info({ release: describeRunning(release) }, 'agent starts')
   await joinAtFirstBoot({
     data,
     file: options.joinFile,
@@ -45,7 +48,7 @@ export async function run(options: RunFlags & Context): Promise<void> {
     effects: realEffects,
     log,
   })
-  const agent = await startAgent({ directory: data, effects: realEffects, log, signal, mask })
+  const agent = await startAgent({ directory: data, effects: realEffects, log, signal, mask, release })
   await using _control = await serveControl(controlPath(data), controlHandlers(agent), {
     signal,
     onFault: (err, method) => log.error({ err, method }, 'control request failed'),

@@ -16,6 +16,7 @@ const shown = {
   relay: v.optional(v.string()),
   since: v.optional(v.number()),
   fingerprint: v.string(),
+  release: v.optional(v.string()),
   certificateEnds: v.number(),
   streams: v.number(),
   waiting: v.number(),
@@ -79,6 +80,7 @@ export function statusLines(now: StatusAnswer): string[] {
     ...targetsLine(now.targets),
     `key ${now.fingerprint}, certificate until ${isoTime(now.certificateEnds)}`,
   ]
+  if (now.release !== undefined) lines.push(now.release)
   if (now.pausedSince !== undefined)
     lines.push(`PAUSED since ${isoTime(now.pausedSince)}, every stream is refused: sallyport agent resume`)
   if (now.rulesError !== undefined) lines.push(`RULES NOT READ, the last good ones hold: ${now.rulesError}`)
