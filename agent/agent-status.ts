@@ -38,6 +38,10 @@ export interface AgentStatus {
   readonly rulesError?: string
   /** How often a relay was dialled since the start. */
   readonly attempts: number
+  /** Most silence in ms before the agent asks whether the relay lives. */
+  readonly pingIntervalMs: number
+  /** By how much in ms the relay's clock was ahead at the last greeting. */
+  readonly clockSkewMs?: number
   /** Since when an administrator has it paused, in milliseconds since 1970. */
   readonly pausedSince?: number
   /** Since when no session stands, in milliseconds since 1970. */

@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises'
 import { join } from 'node:path'
 import { checkPrivateDirectory } from '../shared/config/private-file.ts'
 import type { Effects } from '../shared/effects.ts'
@@ -17,6 +16,8 @@ import { fingerprintOf } from './enrollment.ts'
 import { AgentHealth } from './health/agent-health.ts'
 import { type AgentIdentity, readIdentity } from './identity-store.ts'
 import { type Pause, readPause, writePause } from './local/pause.ts'
+import { createPathWatch, type PathWatch } from './path-watch.ts'
+import { createRelayNumbers } from './relay-numbers.ts'
 import { keepRenewed } from './renewal.ts'
 import { policyDigest } from './rules/digest.ts'
 import { watchRules } from './rules/watch.ts'
@@ -102,8 +103,8 @@ class RunningAgent {
   readonly #addresses: readonly RelayAddress[]
   readonly #sessions: AgentSessions
   #identity: AgentIdentity
-  /** By address of a relay. */
-  readonly #relayNumbers = new Map<string, readonly string[]>()
+  readonly #path: PathWatch
+  readonly #relayNumbers = createRelayNumbers()
   #rulesError: TunnelError | undefined
   #pause: Pause | undefined
   #rules: () => Rules = () => new Map()
@@ -114,13 +115,14 @@ class RunningAgent {
     this.#options = options
     this.#identity = identity
     this.#addresses = settings.addresses
+    this.#path = createPathWatch({ ...options, ...settings })
     this.#instance = options.effects.randomBytes(16)
     const { effects, log } = options
     const dialling = {
       effects,
       log,
       resolver: options.resolver ?? createResolver({ effects }),
-      relayAddresses: () => [...this.#relayNumbers.values()].flat(),
+      relayAddresses: () => this.#relayNumbers.all(),
     }
     this.#health = new AgentHealth(dialling)
     this.#streams = new AgentStreams({
@@ -134,7 +136,7 @@ class RunningAgent {
       log,
       count: options.sessions ?? settings.sessions,
       addresses: settings.addresses,
-      open: (address, held, signal) => this.#open(address, held, signal),
+      open: (address, held, signal, others) => this.#open(address, held, signal, others),
       isUrgent: () => this.#streams.waiting > 0,
       onRefused: (error) => this.#streams.close(error),
     })
@@ -215,6 +217,8 @@ class RunningAgent {
       rules: this.#rules().size,
       targets: this.#health.list(),
       attempts: this.#sessions.dialled,
+      pingIntervalMs: this.#path.pingIntervalMs,
+      ...(this.#path.clockSkewMs === undefined ? {} : { clockSkewMs: this.#path.clockSkewMs }),
       ...(this.#pause === undefined ? {} : { pausedSince: this.#pause.since }),
       ...(this.#rulesError === undefined ? {} : { rulesError: this.#rulesError.detail }),
       ...(error === undefined ? {} : { lastError: failureOf(error) }),
@@ -225,14 +229,16 @@ class RunningAgent {
     address: RelayAddress,
     held: () => Promise<readonly string[]>,
     signal: AbortSignal,
+    otherAddresses: readonly RelayAddress[],
   ): Promise<ClientTunnel> {
     const { effects, mask, release } = this.#options
-    this.#relayNumbers.set(formatRelayAddress(address), await numbersOf(address))
     // Not before: until the relay's numbers are known a probe could reach it by a rule that does not say so.
-    this.#followTargets()
+    void this.#relayNumbers.learn([address, ...otherAddresses]).then(() => this.#followTargets())
     const tunnel = await openClientTunnel({
       path: '/v1/agent',
       address,
+      otherAddresses,
+      pingIntervalMs: this.#path.pingIntervalMs,
       identity: () => this.#identity,
       hello: async () => ({
         instance: this.#instance,
@@ -246,12 +252,13 @@ class RunningAgent {
       opening: (frame, session) => this.#streams.opening(frame, session),
       signal,
     })
+    this.#path.watch(tunnel)
     this.#health.carry(tunnel)
     return tunnel
   }
 
   #followTargets(): void {
-    if (this.#options.probes !== false && this.#relayNumbers.size > 0) this.#health.follow(this.#rules())
+    if (this.#options.probes !== false && this.#relayNumbers.isKnown) this.#health.follow(this.#rules())
   }
 
   #onRenewed(identity: AgentIdentity): void {
@@ -273,10 +280,4 @@ function statusOf({ tunnel, since, isLeaving }: StandingSession): SessionStatus 
 
 function failureOf({ code, leg, message, detail, next }: TunnelError): AgentStatus['lastError'] & object {
   return { code, leg, message, detail, next }
-}
-
-/** The addresses behind a relay's name, which no rule may reach unless it says so. */
-async function numbersOf(address: RelayAddress): Promise<readonly string[]> {
-  const answers = await lookup(address.host, { all: true }).catch(() => [])
-  return answers.map((answer) => answer.address)
 }

@@ -31,11 +31,15 @@ export interface AgentSessionsOptions {
   readonly log: Logger
   readonly count: SessionCount
   readonly addresses: readonly RelayAddress[]
-  /** Dials and greets. `held` is asked when the connection stands, and gives the names for HELLO. */
+  /**
+   * Dials and greets; `others` are tried in this order where `address` fails or stays silent. `held` is asked when the
+   * connection stands, and gives the names for HELLO.
+   */
   readonly open: (
     address: RelayAddress,
     held: () => Promise<readonly string[]>,
     signal: AbortSignal,
+    others: readonly RelayAddress[],
   ) => Promise<ClientTunnel>
   /** True while streams wait for a path. */
   readonly isUrgent: () => boolean
@@ -156,7 +160,7 @@ export class AgentSessions {
     if (lane.isSecond) await this.#followFirst(lane, signal)
     // What is lost while the agent stops is not brought back.
     if (this.#isStopping) await unlessAborted(new Promise(() => undefined), signal)
-    const address = this.#addressFor(lane)
+    const [address, ...others] = this.#addressesFor(lane)
     this.#dialled++
     const greeted = Promise.withResolvers<void>()
     const held = async () => {
@@ -166,7 +170,7 @@ export class AgentSessions {
       return [...this.#standing].map(({ tunnel }) => tunnel.relay.session)
     }
     try {
-      const tunnel = await this.#options.open(address, held, signal)
+      const tunnel = await this.#options.open(address, held, signal, others)
       // Before the next greeting, which would else not name it, and end it by that.
       this.#add(lane, tunnel)
       return tunnel
@@ -187,10 +191,10 @@ export class AgentSessions {
   }
 
   /**
-   * Another address each time, so that a dead one costs one attempt, and those without a session of ours first. One that has
-   * a session does where no other answers, but never in place of a session that stands.
+   * Another address first each time, so that one that answers and then fails is not in the way, and those without a session
+   * of ours before the rest. One that has a session does where no other answers, but never in place of a session that stands.
    */
-  #addressFor(lane: Lane): RelayAddress {
+  #addressesFor(lane: Lane): [RelayAddress, ...RelayAddress[]] {
     const { addresses } = this.#options
     const taken = new Set([...this.#standing].map(({ tunnel }) => formatRelayAddress(tunnel.address)))
     const first = (lane.index + lane.sessions) % addresses.length
@@ -199,7 +203,8 @@ export class AgentSessions {
     const free = turned.filter(isFree)
     const stands = lane.current !== undefined && this.#standing.has(lane.current)
     const order = stands && free.length > 0 ? free : [...free, ...turned.filter((one) => !isFree(one))]
-    return order[lane.attempts++ % order.length] as RelayAddress
+    const next = lane.attempts++ % order.length
+    return [...order.slice(next), ...order.slice(0, next)] as [RelayAddress, ...RelayAddress[]]
   }
 
   #add(lane: Lane, tunnel: ClientTunnel): void {

@@ -18,6 +18,8 @@ export interface AgentSettings {
   readonly serverName: string
   /** How many sessions with the relay the agent keeps. */
   readonly sessions: SessionCount
+  /** Most silence in ms before the agent asks whether the relay lives; `agent doctor` measures it. Absent: the relay decides. */
+  readonly pingIntervalMs?: number
 }
 
 /** A second session costs the relay memory and gives streams a path at the moment in which the first is lost. */
@@ -29,6 +31,7 @@ const settingsSchema = v.strictObject({
   relays: relayAddressesSchema,
   serverName: serverNameSchema,
   sessions: v.optional(v.picklist([1, 2]), DEFAULT_SESSIONS),
+  pingIntervalMs: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1_000), v.maxValue(120_000))),
 })
 
 type Content = v.InferInput<typeof settingsSchema>
@@ -49,8 +52,18 @@ export async function readSettings(directory: string, identity: AgentIdentity): 
       next: `mend ${file.path}, or remove it to return to what joining gave`,
     })
   }
-  const { relays, ...rest } = parsed.output
-  return { ...rest, addresses: relays }
+  const { relays, pingIntervalMs, ...rest } = parsed.output
+  return { ...rest, addresses: relays, ...(pingIntervalMs === undefined ? {} : { pingIntervalMs }) }
+}
+
+/** Stores what was measured, 1,000 to 120,000 ms, or with undefined leaves it to the relay again. */
+export async function writePingInterval(
+  directory: string,
+  pingIntervalMs: number | undefined,
+): Promise<void> {
+  const file = await openFile(directory)
+  if (pingIntervalMs === undefined) file.delete('pingIntervalMs')
+  else file.set('pingIntervalMs', pingIntervalMs)
 }
 
 /** Replaces `settings.json` by what joining gave. */

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
-import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
+import { type ConnectionOptions, checkServerIdentity, type PeerCertificate } from 'node:tls'
+import { realEffects } from '../effects.ts'
 import { isTunnelError, TunnelError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import { formatRelayAddress, type RelayAddress } from './relay-address.ts'
@@ -38,11 +39,12 @@ export function relayHandshakeOptions(serverName: string): ConnectionOptions {
   }
 }
 
+/** What OpenSSL says where only the time is wrong. The relay renews its certificate long before the end. */
+const CLOCK_CODES: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'])
+
 /** What OpenSSL and node say where the chain or the name is not that of the relay. */
 const IDENTITY_CODES: ReadonlySet<string> = new Set([
   'CERT_CHAIN_TOO_LONG',
-  'CERT_HAS_EXPIRED',
-  'CERT_NOT_YET_VALID',
   'CERT_REJECTED',
   'CERT_REVOKED',
   'CERT_SIGNATURE_FAILURE',
@@ -62,17 +64,29 @@ const IDENTITY_CODES: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Turns what a failed connection to a relay left behind into RELAY_IDENTITY (something answered that is not the relay)
- * or RELAY_UNREACHABLE (all else). A TunnelError stays what it is.
+ * Turns what a failed connection to a relay left behind into RELAY_IDENTITY (something answered that is not the relay),
+ * CLOCK (its certificate is not good at this machine's time) or RELAY_UNREACHABLE (all else). A TunnelError stays what it is.
+ *
+ * @param seen the certificate that the relay presented, where the caller kept it: it tells what its clock said
  */
-export function relayConnectError(err: unknown, address: RelayAddress): TunnelError {
+export function relayConnectError(err: unknown, address: RelayAddress, seen?: PeerCertificate): TunnelError {
   if (isTunnelError(err)) return err
   const where = formatRelayAddress(address)
   const code = errorCode(err)
+  if (CLOCK_CODES.has(code)) return clockError(where, seen, err)
   if (IDENTITY_CODES.has(code)) {
     return new TunnelError('RELAY_IDENTITY', `${where}: ${code}`, { cause: err })
   }
   return new TunnelError('RELAY_UNREACHABLE', `${where}: ${code}`, { cause: err })
+}
+
+function clockError(where: string, seen: PeerCertificate | undefined, cause: unknown): TunnelError {
+  const here = `The clock here says ${new Date(realEffects.date()).toISOString()}`
+  const there =
+    seen === undefined
+      ? `the certificate of ${where} is not good at that time.`
+      : `the relay ${where} has a certificate for ${seen.valid_from} to ${seen.valid_to}.`
+  return new TunnelError('CLOCK', `${here}, ${there}`, { cause })
 }
 
 function errorCode(err: unknown): string {

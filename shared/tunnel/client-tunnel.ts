@@ -8,6 +8,7 @@ import { Session } from '../mux/session.ts'
 import type { OpenFrame } from '../mux/session-handler.ts'
 import { SESSION_LIMITS } from '../mux/session-limits.ts'
 import type { WindowBudget } from '../mux/window.ts'
+import { dialFirst } from './dial-first.ts'
 import { dialRelay, type TunnelIdentity } from './dial-relay.ts'
 import { FurtherLinks } from './further-links.ts'
 import { jitteredInterval, PING_INTERVAL_MS } from './liveness.ts'
@@ -28,6 +29,10 @@ export type HelloContent = Pick<Hello, 'instance'> & Partial<Hello>
 export interface ClientTunnelOptions {
   readonly path: '/v1/agent' | '/v1/connector'
   readonly address: RelayAddress
+  /** Tried in this order where `address` fails or stays silent; none by default. */
+  readonly otherAddresses?: readonly RelayAddress[]
+  /** Most silence in ms before this side asks; the relay may want less. */
+  readonly pingIntervalMs?: number
   /** Asked for each connection: a further link of an old session comes with the newest certificate. */
   readonly identity: () => TunnelIdentity
   /** Asked when the connection stands: what it names as held must be right at that moment. */
@@ -74,7 +79,13 @@ export interface ClientTunnel {
  */
 export async function openClientTunnel(options: ClientTunnelOptions): Promise<ClientTunnel> {
   const { effects, signal } = options
-  const socket = await dialRelay(options.address, options.path, options.identity(), signal)
+  const { address, value: socket } = await dialFirst([options.address, ...(options.otherAddresses ?? [])], {
+    effects,
+    signal,
+    dial: (candidate, limit) => dialRelay(candidate, options.path, options.identity(), limit),
+    discard: (late) => late.destroy(),
+  })
+  const slowestMs = options.pingIntervalMs ?? Number.POSITIVE_INFINITY
   const closed = Promise.withResolvers<TunnelError>()
   const greeted = Promise.withResolvers<HelloOk>()
   const goingAway = Promise.withResolvers<GoingAway>()
@@ -84,13 +95,13 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
   const session: Session = new Session({
     role: 'peer',
     budget: options.budget,
-    pingIntervalMs: jitteredInterval(PING_INTERVAL_MS, effects),
+    pingIntervalMs: jitteredInterval(Math.min(PING_INTERVAL_MS, slowestMs), effects),
     now: effects.now(),
     handler: {
       greeted: (_type, meta) => {
         const relay = decodeHelloOk(meta)
-        session.link.pingIntervalMs = jitteredInterval(relay.pingIntervalMs, effects)
-        further = furtherLinks(options, session, relay)
+        session.link.pingIntervalMs = jitteredInterval(Math.min(relay.pingIntervalMs, slowestMs), effects)
+        further = furtherLinks({ ...options, address }, session, relay)
         greeted.resolve(relay)
       },
       opening: (frame) => options.opening(frame, session),
@@ -121,7 +132,7 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
     const relay = await greeted.promise
     return {
       session,
-      address: options.address,
+      address,
       relay,
       closed: closed.promise,
       goingAway: goingAway.promise,

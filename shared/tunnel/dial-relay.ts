@@ -51,6 +51,12 @@ export function dialRelay(
       maxPayload: MAX_MESSAGE_BYTES,
       followRedirects: false,
     })
+    let seen: tls.PeerCertificate | undefined
+    // Before Node's own listener, which takes the socket down where the certificate does not hold. Only the leaf: what is
+    // read of the chain here would be missing there.
+    socket.prependListener('secure', () => {
+      seen = socket.getPeerCertificate()
+    })
     let release = () => {}
     const fail = (error: TunnelError) => {
       limit.removeEventListener('abort', onAbort)
@@ -61,7 +67,7 @@ export function dialRelay(
     const onAbort = () =>
       fail(new TunnelError('RELAY_UNREACHABLE', `no answer from ${address.host}:${address.port}`))
     limit.addEventListener('abort', onAbort, { once: true })
-    webSocket.on('error', (error) => fail(relayConnectError(error, address)))
+    webSocket.on('error', (error) => fail(relayConnectError(error, address, seen)))
     webSocket.on('unexpected-response', (_request, response) => {
       readRefusal(response).then(fail, () => fail(new TunnelError('RELAY_UNREACHABLE')))
     })

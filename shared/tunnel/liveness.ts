@@ -43,16 +43,25 @@ export function createPingPace(intervalMs: number): PingPace {
   return { intervalMs, lastCut: undefined }
 }
 
+/** The end of a session of which nobody had said a word before. Times are monotonic ms. */
+export interface SessionCut {
+  readonly began: number
+  readonly ended: number
+  /** How long nothing had moved by then (Link.idleMs). */
+  readonly idleMs: number
+}
+
 /**
- * Notes that a session was lost, with nothing said before, after `idleMs` of silence (Link.idleMs). Two in a row within ten
- * minutes, after about the same silence, are an idle cut-off on the path: from then on the question comes in half that time.
+ * Notes a cut. Two one after the other within ten minutes, after about the same silence, are an idle cut-off on the path: from
+ * then on the question comes in half that time. Sessions that stood side by side and ended together are one cut.
  *
  * @returns true where the interval became shorter
  */
-export function sessionCut(pace: PingPace, idleMs: number, now: number): boolean {
+export function sessionCut(pace: PingPace, { began, ended, idleMs }: SessionCut): boolean {
   const before = pace.lastCut
-  pace.lastCut = idleMs < IDLE_MIN_MS ? undefined : { idleMs, at: now }
-  if (before === undefined || pace.lastCut === undefined || now - before.at > SERIES_MS) return false
+  if (before !== undefined && began < before.at) return false
+  pace.lastCut = idleMs < IDLE_MIN_MS ? undefined : { idleMs, at: ended }
+  if (before === undefined || pace.lastCut === undefined || ended - before.at > SERIES_MS) return false
   const [less, more] = [Math.min(before.idleMs, idleMs), Math.max(before.idleMs, idleMs)]
   if (more > less * ALIKE_RATIO) return false
   pace.lastCut = undefined

@@ -6,16 +6,22 @@ import {
   jitteredInterval,
   PING_INTERVAL_MIN_MS,
   PING_INTERVAL_MS,
+  type SessionCut,
   sessionCut,
 } from '../../../shared/tunnel/liveness.ts'
 
 const MINUTE_MS = 60_000
 
+/** A session that was idle from its beginning. */
+function cut(idleMs: number, ended: number): SessionCut {
+  return { began: ended - idleMs, ended, idleMs }
+}
+
 test('two idle sessions that are cut one after the other halve the silence between questions', () => {
   const pace = createPingPace(PING_INTERVAL_MS)
-  assert.equal(sessionCut(pace, 15_000, 0), false)
+  assert.equal(sessionCut(pace, cut(15_000, 0)), false)
   assert.equal(pace.intervalMs, PING_INTERVAL_MS)
-  assert.equal(sessionCut(pace, 15_200, 16_000), true)
+  assert.equal(sessionCut(pace, cut(15_200, 16_000)), true)
   assert.ok(pace.intervalMs * 1.2 < 15_000, `${pace.intervalMs} ms`)
 })
 
@@ -26,7 +32,7 @@ test('a path that swallows what comes after 9 s of silence is learnt in a few ro
   for (let jitter = 0; pace.intervalMs * 1.2 > 9_000; jitter = (jitter + 0.37) % 1) {
     const idleMs = jitteredInterval(pace.intervalMs, { random: () => jitter })
     at += idleMs + 12_000
-    sessionCut(pace, idleMs, at)
+    sessionCut(pace, cut(idleMs, at))
     cuts++
     assert.ok(cuts < 7, 'does not adapt')
   }
@@ -54,15 +60,22 @@ test('one cut, cuts of busy sessions, cuts far apart and cuts of unlike length t
     ],
   ] as const) {
     const pace = createPingPace(PING_INTERVAL_MS)
-    for (const [idleMs, at] of cuts) assert.equal(sessionCut(pace, idleMs, at), false)
+    for (const [idleMs, at] of cuts) assert.equal(sessionCut(pace, cut(idleMs, at)), false)
     assert.equal(pace.intervalMs, PING_INTERVAL_MS)
   }
 })
 
+test('two sessions that end together are one cut', () => {
+  const pace = createPingPace(PING_INTERVAL_MS)
+  assert.equal(sessionCut(pace, cut(15_000, 20_000)), false)
+  assert.equal(sessionCut(pace, cut(15_000, 20_100)), false)
+  assert.equal(sessionCut(pace, cut(15_000, 36_000)), true)
+})
+
 test('the interval never goes below its floor, and ends of a relay that is gone cost no more', () => {
   const pace = createPingPace(PING_INTERVAL_MIN_MS)
-  assert.equal(sessionCut(pace, 2_100, 0), false)
-  assert.equal(sessionCut(pace, 2_100, 2_000), false)
+  assert.equal(sessionCut(pace, cut(2_100, 0)), false)
+  assert.equal(sessionCut(pace, cut(2_100, 2_200)), false)
   assert.equal(pace.intervalMs, PING_INTERVAL_MIN_MS)
 })
 
