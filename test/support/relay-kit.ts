@@ -23,6 +23,9 @@ import { type RecordedLog, recordLog } from './recorded-log.ts'
 /** A resource as the tests write it: the port of a loopback target, or further lines of its table. */
 export type TestRule = number | string
 
+/** One address, or several. */
+type Addresses = RelayAddress | readonly RelayAddress[]
+
 const TENANT = 'default'
 const ENVIRONMENT = 'production'
 
@@ -47,7 +50,7 @@ export interface AgentStart {
   /** The data directory of an agent that has joined already. */
   readonly directory?: string
   /** Where the relay is dialled instead of at its own address. */
-  readonly address?: RelayAddress
+  readonly address?: Addresses
   /** False: does not wait until it is connected. */
   readonly isAwaited?: boolean
 }
@@ -90,10 +93,10 @@ export class RelayKit implements AsyncDisposable {
     return (await handler(params, AbortSignal.timeout(10_000))) as object
   }
 
-  async joinString(site = 'berlin', changes: { address?: RelayAddress; lifetimeMs?: number } = {}) {
-    const { address, lifetimeMs } = changes
+  async joinString(site = 'berlin', changes: { address?: Addresses; lifetimeMs?: number } = {}) {
+    const { address = this.relay.address, lifetimeMs } = changes
     const options = {
-      addresses: [address ?? this.relay.address],
+      addresses: [address].flat(),
       serverName: this.relay.address.host,
       environment: ENVIRONMENT,
       site,
@@ -109,7 +112,7 @@ export class RelayKit implements AsyncDisposable {
   }
 
   /** A data directory of an agent that has joined. */
-  async joinedDirectory(site = 'berlin', address?: RelayAddress, effects: Effects = this.effects) {
+  async joinedDirectory(site = 'berlin', address?: Addresses, effects: Effects = this.effects) {
     const directory = await this.#temporaryDirectory()
     const text = await this.joinString(site, address === undefined ? {} : { address })
     await join(text, directory, joinOptions(effects))
