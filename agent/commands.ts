@@ -94,7 +94,11 @@ function addRules(agent: Command): void {
     .option('--max-streams <N>', 'most streams at once')
     .option('--detail', 'let connectors see why the target was not reached')
     .option('--no-resume', 'end streams with their path instead of waiting for another')
-    .option('--no-probe', 'do not try the target')
+    .option(
+      '--probe <KIND>',
+      'how its health is asked, where the port does not say: tcp, tls, http, postgres, mysql, redis, ldap, smtp; none: not at all',
+    )
+    .option('--no-probe', 'do not try the target now')
     .action(
       runAction(async ({ signal, output }, rule: string, flags: AllowFlags) => {
         const { allowRule } = await import('./rules-commands.ts')

@@ -7,11 +7,15 @@ import type { Rule } from '../shared/policy/rule.ts'
 import { formatHostPort, parseHostPort } from '../shared/wire/host-port.ts'
 import { rulesPath } from './agent.ts'
 import { addressContext } from './dial/address-context.ts'
-import { probeTarget } from './dial/probe.ts'
 import { createResolver } from './dial/resolve.ts'
+import { probeKind } from './health/kind.ts'
+import { type ProbeResult, probeTarget } from './health/probe.ts'
 import { allow, deny } from './rules/edit.ts'
 import { readRulesFile } from './rules/file.ts'
 import { makeRule, parseRules } from './rules/parse.ts'
+
+/** How long a target that nothing is known about may take for a greeting, in ms. */
+const GREETING_MS = 500
 
 export interface AllowFlags {
   readonly data: string
@@ -25,7 +29,8 @@ export interface AllowFlags {
   readonly maxStreams?: string
   readonly detail?: boolean
   readonly resume: boolean
-  readonly probe: boolean
+  /** How the target's health is asked; false: it is not tried now. */
+  readonly probe?: string | false
 }
 
 /** `sallyport agent allow`. */
@@ -38,7 +43,7 @@ export async function allowRule(
   const { before } = await allow(rulesPath(data), rule)
   const target = formatHostPort(rule.host.text, rule.port)
   const verb = before === undefined ? 'allowed' : 'changed'
-  if (!options.probe) {
+  if (options.probe === false || probeKind(rule) === 'none') {
     output.result({ resource: rule.resource, target, change: verb }, `${verb} ${rule.resource} = ${target}`)
     return
   }
@@ -49,15 +54,19 @@ export async function allowRule(
       effects: realEffects,
       resolver: createResolver({ effects: realEffects }),
       context: addressContext([]),
+      greetingMs: GREETING_MS,
     }),
   )
-  const answer = probe.ok
-    ? `${target} answers in ${Math.round(probe.ms)} ms${probe.greeting === undefined ? '' : `: ${probe.greeting}`}`
-    : `${target} does not answer: ${probe.code} ${probe.detail}`
-  output.result({ resource: rule.resource, target, change: verb, probe }, [
+  const ok = probe.state !== 'failing'
+  output.result({ resource: rule.resource, target, change: verb, probe: { ok, ...probe } }, [
     `${verb} ${rule.resource} = ${target} (${rule.protocol})`,
-    answer,
+    answerLine(probe),
   ])
+}
+
+function answerLine({ state, code, detail, ms }: ProbeResult): string {
+  if (state === 'failing') return `BROKEN: ${code} ${detail}`
+  return `${state === 'warn' ? 'WARNING: ' : ''}answers in ${Math.round(ms)} ms: ${detail}`
 }
 
 /** `sallyport agent deny`. */
@@ -114,6 +123,7 @@ function readRule(options: AllowFlags & { rule: string }): Rule {
     max_streams: options.maxStreams === undefined ? undefined : Number(options.maxStreams),
     detail: options.detail,
     resume: options.resume ? undefined : false,
+    probe: options.probe === false ? undefined : options.probe,
   }
   return makeRule(name, Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined)))
 }
