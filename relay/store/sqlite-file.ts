@@ -27,6 +27,32 @@ export async function openDatabase(path: string): Promise<DatabaseSync> {
   }
 }
 
+/**
+ * Opens the database file to read only, beside a relay that may be running. Damage is not looked for: what is read says.
+ *
+ * @throws {TunnelError} as {@link openDatabase} does; NOT_FOUND where there is no file, STORE also where it is of an
+ * earlier version
+ */
+export async function openDatabaseToRead(path: string): Promise<DatabaseSync> {
+  try {
+    if (!(await exists(path))) throw new TunnelError('NOT_FOUND', `${path} does not exist.`, { leg: 'local' })
+    const db = new DatabaseSync(path, { readOnly: true, timeout: BUSY_TIMEOUT_MS })
+    try {
+      const version = checkVersion(db, path)
+      if (version === SCHEMA_VERSION) return db
+      throw new TunnelError('STORE', `${path} was written by an earlier version (schema ${version}).`, {
+        next: 'start the relay of this version once: it brings the store along',
+      })
+    } catch (err) {
+      db.close()
+      throw err
+    }
+  } catch (err) {
+    if (isTunnelError(err)) throw err
+    throw new TunnelError('STORE', `${path}: ${(err as Error).message}`, { cause: err, next: NEXT })
+  }
+}
+
 /** True where there is something at `path`. @throws {TunnelError} PERMISSIONS where others can read it */
 async function exists(path: string): Promise<boolean> {
   const stats = await stat(path).catch((err: NodeJS.ErrnoException) => {
@@ -75,8 +101,18 @@ function openExisting(path: string): DatabaseSync {
   }
 }
 
-/** @returns the version of the schema in the file */
+/** @returns the version of the schema in the file, which is whole */
 function checkFile(db: DatabaseSync, path: string): number {
+  const version = checkVersion(db, path)
+  const verdict = pragma(db, 'quick_check')
+  if (version < 1 || verdict !== 'ok') {
+    throw new TunnelError('STORE', `${path} is damaged: ${String(verdict).slice(0, 200)}`, { next: NEXT })
+  }
+  return version
+}
+
+/** @returns the version of the schema in the file, which is ours and of no later version */
+function checkVersion(db: DatabaseSync, path: string): number {
   if (pragma(db, 'application_id') !== APPLICATION_ID) {
     throw new TunnelError('STORE', `${path} is not a store of Sallyport.`, { next: NEXT })
   }
@@ -85,10 +121,6 @@ function checkFile(db: DatabaseSync, path: string): number {
     throw new TunnelError('STORE', `${path} was written by a later version (schema ${version}).`, {
       next: 'start the version of Sallyport that wrote it, or restore relay.db from a backup',
     })
-  }
-  const verdict = pragma(db, 'quick_check')
-  if (version < 1 || verdict !== 'ok') {
-    throw new TunnelError('STORE', `${path} is damaged: ${String(verdict).slice(0, 200)}`, { next: NEXT })
   }
   return version
 }

@@ -4,6 +4,7 @@ import { startCommandLine } from '../../../shared/cli/start.ts'
 startCommandLine(
   new Map([
     ['relay', () => import('../../../relay/commands.ts')],
+    ['audit', () => import('../../../relay/audit-commands.ts')],
     ['connect', () => import('../../../connector/commands.ts')],
     ['verify', () => import('../../../shared/release/commands.ts')],
   ]),

@@ -1,0 +1,91 @@
+import type { Command } from 'commander'
+import { runAction } from '../shared/cli/action.ts'
+import { defaultDataDirectory } from '../shared/config/data-directory.ts'
+import type { AuditFlags, ChainFlags, VerifyFlags } from './audit/show.ts'
+
+const DEFAULT_DATA = defaultDataDirectory('relay', process.env, process.getuid?.() === 0)
+
+/** Adds `audit` and its commands to the program. */
+export function register(program: Command): void {
+  const audit = program
+    .command('audit')
+    .description('what happened at the relay, and whether anybody changed it')
+  addVerify(audit)
+  addList(audit)
+  addExport(audit)
+  addCheckpoint(audit)
+}
+
+function command(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option('--data <DIR>', 'data directory of the relay', DEFAULT_DATA)
+    .option('--json', 'one JSON object a line')
+}
+
+function chainCommand(parent: Command, name: string, description: string): Command {
+  return command(parent, name, description)
+    .option('--tenant <NAME>', 'whose chain', 'default')
+    .option('--relay', 'the chain of the relay itself instead')
+}
+
+function searchCommand(parent: Command, name: string, description: string): Command {
+  return chainCommand(parent, name, description)
+    .option('--from <TIME>', 'records of this time and later, such as 2026-11-22 or 2026-11-22T13:00:00Z')
+    .option('--until <TIME>', 'records before this time')
+    .option('--env <NAME>', 'records of one environment')
+    .option('--actor <KIND[:ID]>', 'operator, person, machine, agent, connector, relay or nobody')
+    .option('--action <NAME>', 'such as agent.revoke')
+    .option('--object <TEXT>', 'such as hq/db')
+    .option('--outcome <CODE>', 'OK or the code of a refusal or an end')
+    .option('--trace <ID>', 'records of one trace')
+}
+
+function addVerify(audit: Command): void {
+  command(audit, 'verify', 'read the chains and say whether every record is what was written')
+    .option('--tenant <NAME>', 'one chain only')
+    .option('--relay', 'the chain of the relay itself only')
+    .option('--checkpoint <FILE>', 'what audit checkpoint printed once, from where the relay cannot reach it')
+    .action(
+      runAction(async ({ signal, output }, flags: VerifyFlags) => {
+        const { verify } = await import('./audit/show.ts')
+        await verify({ ...flags, signal, output })
+      }),
+    )
+}
+
+function addList(audit: Command): void {
+  searchCommand(audit, 'list', 'show records, the newest first')
+    .option('--limit <N>', 'at most so many, 1 to 1000', '50')
+    .option('--before <SEQ>', 'records before this number: the next page')
+    .action(
+      runAction(async ({ signal, output }, flags: AuditFlags & { limit: string; before?: string }) => {
+        const { list } = await import('./audit/show.ts')
+        await list({ ...flags, signal, output })
+      }),
+    )
+}
+
+function addExport(audit: Command): void {
+  searchCommand(audit, 'export', 'write records, the oldest first, as JSON or CSV')
+    .option('--csv', 'CSV instead of one JSON object a line')
+    .option('--after <SEQ>', 'records after this number')
+    .action(
+      runAction(
+        async ({ signal, output, terminal }, flags: AuditFlags & { csv?: boolean; after?: string }) => {
+          const { exportRecords } = await import('./audit/show.ts')
+          await exportRecords({ ...flags, signal, output, stdout: terminal.stdout })
+        },
+      ),
+    )
+}
+
+function addCheckpoint(audit: Command): void {
+  chainCommand(audit, 'checkpoint', 'show the newest signed end of a chain, to be kept elsewhere').action(
+    runAction(async ({ signal, output }, flags: ChainFlags) => {
+      const { checkpoint } = await import('./audit/show.ts')
+      await checkpoint({ ...flags, signal, output })
+    }),
+  )
+}
