@@ -114,7 +114,6 @@ describe('an agent with two sessions', () => {
     assert.equal(bulk.accepted, 10, 'no stream was opened twice')
     const resumed = agent.log.records.filter(({ msg }) => msg === 'stream resumed')
     assert.ok(resumed.length >= CUTS, `${resumed.length} streams changed their session`)
-    assert.equal(agent.agent.status().waiting, 0)
   })
 
   it('that is stopped leaves new streams to the other agent of its site: none of them fails', async () => {
