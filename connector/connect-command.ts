@@ -1,5 +1,8 @@
+import { describeFailure, legText } from '../shared/cli/failure.ts'
 import { parseListenAddress } from '../shared/cli/listen-address.ts'
 import type { Output } from '../shared/cli/output.ts'
+import { realEffects } from '../shared/effects.ts'
+import type { TunnelError } from '../shared/errors.ts'
 import { readCredentials } from '../shared/identity/credentials.ts'
 import { parseResourceName } from '../shared/identity/names.ts'
 import { formatListening } from '../shared/tunnel/tcp-listener.ts'
@@ -21,15 +24,19 @@ export async function connect(options: ConnectOptions): Promise<void> {
   const { host, port } = parseListenAddress(options.listen)
   const credentials = await readCredentials(options.credentials)
   let isUp = false
+  let downSince: number | undefined
   await using connector = new Connector({
     credentials,
     onUp: () => {
-      if (isUp) output.note('the relay is back')
+      if (isUp && output.json) output.result({ event: 'connected' }, [])
+      else if (isUp) output.note('the relay is back')
       isUp = true
+      downSince = undefined
     },
     onDown: (error, retryMs) => {
-      if (isUp)
-        output.note(`${error.code}: ${error.message} Trying again in ${Math.ceil(retryMs / 1_000)} s.`)
+      if (!isUp) return
+      downSince ??= realEffects.date()
+      tellFailure(output, error, { since: downSince, retryMs })
     },
   })
   await output.progress('connecting to the relay', connector.ready())
@@ -38,8 +45,7 @@ export async function connect(options: ConnectOptions): Promise<void> {
     resource,
     host,
     port,
-    onFailure: (error) =>
-      output.note(`${error.code}: ${error.message}${error.next === '' ? '' : ` Next: ${error.next}`}`),
+    onFailure: (error) => tellFailure(output, error),
   })
   const address = formatListening(host, forward.port)
   output.result({ listening: address, resource }, `${resource} is at ${address} (Ctrl-C ends it)`)
@@ -48,4 +54,26 @@ export async function connect(options: ConnectOptions): Promise<void> {
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
   forward.close()
+}
+
+interface Course {
+  /** Milliseconds since 1970 since which it fails. */
+  readonly since?: number
+  /** In how many ms the next try is due. */
+  readonly retryMs?: number
+}
+
+/** A failure that does not end the command: a note for a person, an event for a program. */
+function tellFailure(output: Output, error: TunnelError, { since, retryMs }: Course = {}): void {
+  if (output.json) {
+    output.result({ event: 'failure', ...describeFailure(error), since, retryMs }, [])
+    return
+  }
+  const facts = [
+    `${error.code}: ${error.message}`,
+    `Where: ${legText(error.leg)}${since === undefined ? '' : `, since ${new Date(since).toISOString()}`}.`,
+    ...(error.next === '' ? [] : [`Next: ${error.next}.`]),
+    ...(retryMs === undefined ? [] : [`Trying again in ${Math.ceil(retryMs / 1_000)} s.`]),
+  ]
+  output.note(facts.join(' '))
 }

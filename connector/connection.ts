@@ -152,15 +152,23 @@ export class Connector {
       this.#tunnels.delete(tunnel)
       if (this.#tunnel === tunnel) {
         this.#tunnel = undefined
-        this.#lastError = error
+        this.#lastError = onWayToRelay(error)
       }
     })
   }
 
-  #onDown(error: TunnelError, retryMs: number): void {
+  #onDown(cause: TunnelError, retryMs: number): void {
+    const error = onWayToRelay(cause)
     this.#lastError = error
     this.#ready.reject(error)
     if (endsStreams(error)) this.#resumption.endWaiting(error)
     this.#options.onDown?.(error, retryMs)
   }
+}
+
+/** Whatever keeps a connector from its relay is between these two: the catalogue speaks of agents, too. */
+function onWayToRelay(error: TunnelError): TunnelError {
+  if (error.leg !== 'relay-agent') return error
+  const { code, detail, next, cause } = error
+  return new TunnelError(code, detail, { leg: 'connector-relay', next, cause })
 }

@@ -167,7 +167,11 @@ export class Resumption<Context> {
   }
 
   #giveUp({ stream, meta, error: cause }: Ticket<Context>): void {
-    const error = new TunnelError('SESSION_LOST', cause?.detail ?? '', { cause })
+    // What kept it from a path says on which leg it was lost.
+    const error = new TunnelError('SESSION_LOST', cause?.detail ?? '', {
+      cause,
+      ...(cause && { leg: cause.leg }),
+    })
     this.#options.onGivenUp?.(meta, error)
     stream.giveUp(error)
   }
