@@ -67,6 +67,10 @@ function addUp(relay: Command): void {
       '--name <DNSNAME>',
       'the name by which they reach it (default: the listening address or this host)',
     )
+    .option(
+      '--require-release <CHANNEL/VERSION>',
+      'take only agents that state this signed release or a later one',
+    )
     .option('--certificate-life <TIME>', "lifetime of agents' certificates, 2m to 90d", '7d')
     .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
     .action(

@@ -43,7 +43,8 @@ export async function statusOf(
   }
 }
 
-function sessionOf({ name, principal, session, product, sourceAddress, connectedAt, health }: LiveSession) {
+function sessionOf(live: LiveSession) {
+  const { name, principal, session, product, release, sourceAddress, connectedAt, health } = live
   return {
     session: name,
     kind: principal.kind,
@@ -51,6 +52,7 @@ function sessionOf({ name, principal, session, product, sourceAddress, connected
     name: principal.kind === 'agent' ? principal.site : principal.name,
     id: principal.id,
     product,
+    ...(release === undefined ? {} : { release }),
     source: sourceAddress,
     since: connectedAt,
     streams: session.streamCount,

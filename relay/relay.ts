@@ -5,6 +5,7 @@ import { TunnelError } from '../shared/errors.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
 import type { Logger } from '../shared/log.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
+import type { ReleaseStatement } from '../shared/release/statement.ts'
 import { listen } from '../shared/tunnel/tcp-listener.ts'
 import { SUBPROTOCOL } from '../shared/version.ts'
 import { MAX_MESSAGE_BYTES } from '../shared/wire/websocket.ts'
@@ -43,6 +44,8 @@ export interface RelayOptions {
   readonly log: Logger
   /** Lifetime of agents' certificates in ms. */
   readonly agentLifetimeMs?: number
+  /** The release that agents must state, of this version or a later one; any agent is taken where it is left out. */
+  readonly requiredRelease?: ReleaseStatement | undefined
   /** What those get who have proved nothing yet, where it is not ADMISSION_LIMITS. */
   readonly limits?: Partial<AdmissionLimits>
 }
@@ -99,6 +102,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     sessions,
     webSockets: new WebSocketServer(WEB_SOCKET_OPTIONS),
     opening: (frame, from) => streams.route(frame, from),
+    requiredRelease: options.requiredRelease,
     authority,
     certificate: await certificateFor(publications.hosts()),
     isOwnHost: (host) => host === options.name || publications.byHost(host) === undefined,

@@ -16,6 +16,8 @@ const sessionRow = v.object({
   kind: v.string(),
   environment: v.string(),
   name: v.string(),
+  product: v.string(),
+  release: v.optional(v.string()),
   source: v.string(),
   since: v.number(),
   streams: v.number(),
@@ -57,9 +59,10 @@ export async function status(options: ViewContext): Promise<void> {
 }
 
 function sessionLine(row: v.InferOutput<typeof sessionRow>): string {
-  const { kind, environment, name, source, since, streams, rttMs, targets } = row
+  const { kind, environment, name, source, since, streams, rttMs, targets, product, release } = row
   const facts = [
     `${kind.padEnd(9)}  ${environment}  ${name}  from ${source} since ${new Date(since).toISOString()}`,
+    kind === 'agent' && release !== undefined ? `release ${release}` : product,
     `streams ${streams}`,
     ...(rttMs === null ? [] : [`round trip ${rttMs} ms`]),
     ...targetFacts(targets),

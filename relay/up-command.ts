@@ -8,6 +8,7 @@ import { realEffects } from '../shared/effects.ts'
 import { TunnelError } from '../shared/errors.ts'
 import { isServerName } from '../shared/identity/relay-address.ts'
 import { createLog } from '../shared/log.ts'
+import { parseStatement } from '../shared/release/statement.ts'
 import { formatListening } from '../shared/tunnel/tcp-listener.ts'
 import { AGENT_LIFETIME } from './authority/authority.ts'
 import { controlHandlers } from './control.ts'
@@ -18,6 +19,7 @@ export interface UpOptions {
   readonly listen: string
   readonly name?: string
   readonly certificateLife?: string
+  readonly requireRelease?: string
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug'
   readonly signal: AbortSignal
   readonly output: Output
@@ -34,6 +36,8 @@ export async function up(options: UpOptions): Promise<void> {
     name: relayName(options.name, listen.host),
     effects: realEffects,
     log,
+    requiredRelease:
+      options.requireRelease === undefined ? undefined : parseStatement(options.requireRelease),
     ...(options.certificateLife === undefined
       ? {}
       : { agentLifetimeMs: parseDuration(options.certificateLife, AGENT_LIFETIME) }),

@@ -8,11 +8,12 @@ import type { Logger } from '../../shared/log.ts'
 import { Session } from '../../shared/mux/session.ts'
 import type { OpenFrame } from '../../shared/mux/session-handler.ts'
 import type { WindowBudget } from '../../shared/mux/window.ts'
+import { isStatedAtLeast, type ReleaseStatement } from '../../shared/release/statement.ts'
 import { jitteredInterval, PING_INTERVAL_MS } from '../../shared/tunnel/liveness.ts'
 import { SessionSocket } from '../../shared/tunnel/session-socket.ts'
 import { takeOverAfterHandshake } from '../../shared/tunnel/upgraded.ts'
 import type { Audit } from '../audit/record.ts'
-import { sessionEvent } from '../audit/session-events.ts'
+import { refusalEvent, sessionEvent } from '../audit/session-events.ts'
 import type { Principal } from '../authority/identify.ts'
 import { createHealth } from './health.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
@@ -29,6 +30,8 @@ export interface AcceptContext {
   readonly webSockets: WebSocketServer
   /** The peer opens a stream; see SessionHandler.opening. */
   readonly opening: (frame: OpenFrame, from: LiveSession) => void
+  /** Agents that state no such release, or an older one, are sent away. All are taken where it is undefined. */
+  readonly requiredRelease?: ReleaseStatement | undefined
 }
 
 /** Upgrades an authenticated request and runs its session until it ends. */
@@ -64,12 +67,13 @@ function runSession(
       greeted: (_type, meta) => {
         cancelHello()
         const hello = decodeHello(meta)
-        live = {
+        const arrived: LiveSession = {
           name: effects.randomBytes(8).toString('hex'),
           principal,
           session,
           instance: Buffer.from(hello.instance).toString('hex'),
           product: hello.product,
+          release: hello.release,
           sourceAddress,
           connectedAt: effects.date(),
           generation: sessions.nextGeneration(),
@@ -79,8 +83,11 @@ function runSession(
           health: createHealth(),
           close: (error) => link.close(error),
         }
+        const greeting = helloOk(arrived, hello.version, effects)
+        if (!isWelcome(arrived, context.requiredRelease)) return sendAway(arrived, greeting, context)
+        live = arrived
         sessions.add(live, hello.held)
-        session.greet('HELLO_OK', helloOk(live, hello.version, effects))
+        session.greet('HELLO_OK', greeting)
         sessions.opened(live)
         context.audit(sessionEvent('session.open', live, 'OK'))
         log.info({ session: live.name, product: live.product, source: sourceAddress }, 'session opened')
@@ -118,6 +125,21 @@ function runSession(
   const cancelHello = effects.after(HELLO_TIMEOUT_MS, () =>
     link.close(new TunnelError('OPEN_TIMEOUT', 'no HELLO')),
   )
+}
+
+/** What an agent states cannot be checked from here: this keeps out what was forgotten, not what lies. */
+function isWelcome({ principal, release }: LiveSession, required: ReleaseStatement | undefined): boolean {
+  return principal.kind !== 'agent' || required === undefined || isStatedAtLeast(release, required)
+}
+
+function sendAway(arrived: LiveSession, greeting: Uint8Array, { audit, log }: AcceptContext): void {
+  const { principal, sourceAddress, name, product, release = 'unsigned' } = arrived
+  const refusal = { outcome: 'OUTDATED' as const, detail: `${product}, ${release}` }
+  audit(refusalEvent(principal, refusal, { source: sourceAddress, object: '/v1/agent', traceId: name }))
+  log.info({ id: principal.id, product, release, source: sourceAddress }, 'agent of another release refused')
+  arrived.session.greet('HELLO_OK', greeting)
+  arrived.session.goAway('OUTDATED', 0)
+  arrived.close(new TunnelError('OUTDATED'))
 }
 
 function helloOk(live: LiveSession, version: number, effects: Effects): Uint8Array {

@@ -16,6 +16,8 @@ export interface LiveSession {
   /** Nonce of the peer's process, in hexadecimal. */
   readonly instance: string
   readonly product: string
+  /** The signed release that an agent says it is, as `CHANNEL/VERSION`. */
+  readonly release: string | undefined
   readonly sourceAddress: string
   /** Milliseconds since 1970. */
   readonly connectedAt: number

@@ -21,6 +21,7 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'RELAY_IDENTITY',
   'PROXY_AUTH',
   'REPLACED',
+  'OUTDATED',
 ])
 
 /** Refusals after which no path comes back for the streams that wait for one. What is no relay of ours may go again. */
@@ -115,9 +116,9 @@ async function oneTunnel(options: KeepConnectedOptions, leaving: Leaving | undef
     leaving?.tunnel.drain(leaving.drainMs)
     const goAway = await untilOver(tunnel, signal)
     if (goAway === undefined) return { error: await tunnel.closed, livedMs: effects.now() - upSince }
-    if (goAway.code === 'REPLACED') {
-      // Another process speaks for this identity: answering at once would only start a quarrel.
-      const error = new TunnelError('REPLACED')
+    if (goAway.code === 'REPLACED' || goAway.code === 'OUTDATED') {
+      // Another process speaks for this identity, or this one is not wanted: answering at once would start a quarrel.
+      const error = new TunnelError(goAway.code)
       tunnel.close(error)
       return { error, livedMs: 0 }
     }

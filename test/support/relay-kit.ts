@@ -16,6 +16,8 @@ import { type Effects, realEffects } from '../../shared/effects.ts'
 import type { ConnectorCredentials } from '../../shared/identity/credentials.ts'
 import { parseResourceName } from '../../shared/identity/names.ts'
 import type { RelayAddress } from '../../shared/identity/relay-address.ts'
+import type { RunningRelease } from '../../shared/release/running.ts'
+import type { ReleaseStatement } from '../../shared/release/statement.ts'
 import { actAt } from './acts.ts'
 import { eventually, within } from './deadline.ts'
 import { type RecordedLog, recordLog } from './recorded-log.ts'
@@ -35,6 +37,8 @@ export interface KitOptions {
   readonly agentLifetimeMs?: number
   /** Limits at the relay's door that differ from the defaults. */
   readonly limits?: Partial<AdmissionLimits>
+  /** What agents must state to be. */
+  readonly requiredRelease?: ReleaseStatement
 }
 
 export interface AgentStart {
@@ -47,6 +51,8 @@ export interface AgentStart {
   readonly probes?: boolean
   /** How many sessions it keeps; two by default. */
   readonly sessions?: SessionCount
+  /** Which release it says it is. */
+  readonly release?: RunningRelease
   /** The data directory of an agent that has joined already. */
   readonly directory?: string
   /** Where the relay is dialled instead of at its own address. */
@@ -138,6 +144,7 @@ export class RelayKit implements AsyncDisposable {
       probes: start.probes ?? false,
       ...(start.resolver === undefined ? {} : { resolver: start.resolver }),
       ...(start.sessions === undefined ? {} : { sessions: start.sessions }),
+      ...(start.release === undefined ? {} : { release: start.release }),
     })
     const test: TestAgent = {
       directory,
