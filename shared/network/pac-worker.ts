@@ -47,12 +47,12 @@ declare const WebAssembly: {
 
 class PacFault extends Error {}
 
-await main(workerData as PacWorkerData)
-
-async function main(data: PacWorkerData): Promise<void> {
-  data.port.postMessage(await run(data))
-  data.port.close()
-}
+const given = workerData as PacWorkerData
+// Not awaited at the top, which a script for a single executable may not have. A rejection ends the thread with it.
+void run(given).then((message) => {
+  given.port.postMessage(message)
+  given.port.close()
+})
 
 async function run(data: PacWorkerData): Promise<PacMessage> {
   const wasmMemory = new WebAssembly.Memory(PAGES)

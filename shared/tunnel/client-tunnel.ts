@@ -9,8 +9,9 @@ import type { OpenFrame } from '../mux/session-handler.ts'
 import { SESSION_LIMITS } from '../mux/session-limits.ts'
 import type { WindowBudget } from '../mux/window.ts'
 import { dialFirst } from './dial-first.ts'
-import { dialRelay, type TunnelIdentity } from './dial-relay.ts'
+import { dialRelay, dialTunnel, type TunnelIdentity } from './dial-relay.ts'
 import { FurtherLinks } from './further-links.ts'
+import { greetingFor } from './greeting.ts'
 import { jitteredInterval, PING_INTERVAL_MS } from './liveness.ts'
 import { SessionSocket } from './session-socket.ts'
 
@@ -58,6 +59,8 @@ export interface ClientTunnel {
   readonly session: Session
   readonly address: RelayAddress
   readonly relay: HelloOk
+  /** The TLS inspector on the way, which the site accepted and which can read and change all that passes. */
+  readonly inspector?: string
   /** Resolves, and never rejects, when the session is over. */
   readonly closed: Promise<TunnelError>
   /** Resolves when the relay asks to be replaced; streams go on until they end or its time is over. */
@@ -79,12 +82,15 @@ export interface ClientTunnel {
  */
 export async function openClientTunnel(options: ClientTunnelOptions): Promise<ClientTunnel> {
   const { effects, signal } = options
-  const { address, value: socket } = await dialFirst([options.address, ...(options.otherAddresses ?? [])], {
+  const identity = options.identity()
+  const { address, value: dialled } = await dialFirst([options.address, ...(options.otherAddresses ?? [])], {
     effects,
     signal,
-    dial: (candidate, limit) => dialRelay(candidate, options.path, options.identity(), limit),
-    discard: (late) => late.destroy(),
+    dial: (candidate, limit) => dialTunnel(candidate, options.path, identity, limit),
+    discard: (late) => late.socket.destroy(),
   })
+  const { inspected } = dialled
+  const greeting = greetingFor(dialled, identity, effects)
   const slowestMs = options.pingIntervalMs ?? Number.POSITIVE_INFINITY
   const closed = Promise.withResolvers<TunnelError>()
   const greeted = Promise.withResolvers<HelloOk>()
@@ -99,7 +105,7 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
     now: effects.now(),
     handler: {
       greeted: (_type, meta) => {
-        const relay = decodeHelloOk(meta)
+        const relay = decodeHelloOk(greeting.unwrap(meta))
         session.link.pingIntervalMs = jitteredInterval(Math.min(relay.pingIntervalMs, slowestMs), effects)
         further = furtherLinks({ ...options, address }, session, relay)
         greeted.resolve(relay)
@@ -111,10 +117,10 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
     },
   })
   const link: SessionSocket = new SessionSocket({
-    socket,
+    socket: dialled.socket,
     session,
     isClient: true,
-    mask: options.mask,
+    mask: inspected === undefined ? options.mask : 'random',
     effects,
     onClosed: (error) => {
       further?.stop()
@@ -128,12 +134,15 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
   const onAbort = () => link.close(new TunnelError('CANCELLED'))
   signal.addEventListener('abort', onAbort, { once: true })
   try {
-    session.greet('HELLO', encodeHello({ capabilities: [LINKS_CAPABILITY], ...(await options.hello()) }))
+    // A further link proves itself by its certificate, which an inspector takes away.
+    const capabilities = inspected === undefined ? [LINKS_CAPABILITY] : []
+    session.greet('HELLO', greeting.wrap(encodeHello({ capabilities, ...(await options.hello()) })))
     const relay = await greeted.promise
     return {
       session,
       address,
       relay,
+      ...(inspected === undefined ? {} : { inspector: inspected.by }),
       closed: closed.promise,
       goingAway: goingAway.promise,
       close: (error) => link.close(error),

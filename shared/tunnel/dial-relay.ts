@@ -1,15 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 import type net from 'node:net'
-import tls from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import WebSocket from 'ws'
+import { realEffects } from '../effects.ts'
 import { ERRORS, type ErrorCode, TunnelError } from '../errors.ts'
+import { NONCE_HEADER, parseNonce, SIGNED_AGENT_PATH } from '../handshake/signed-hello.ts'
 import { formatRelayAddress, type RelayAddress } from '../identity/relay-address.ts'
-import {
-  type ClientIdentity,
-  type RelayTrust,
-  relayConnectError,
-  relayTlsOptions,
-} from '../identity/relay-tls.ts'
+import { type ClientIdentity, type RelayTrust, relayConnectError } from '../identity/relay-tls.ts'
+import { directNetwork, type Network } from '../network/network.ts'
+import { secureToRelay } from '../network/secure.ts'
 import { SUBPROTOCOL } from '../version.ts'
 import { MAX_MESSAGE_BYTES } from '../wire/websocket.ts'
 import { takeOverAfterHandshake } from './upgraded.ts'
@@ -17,68 +16,130 @@ import { takeOverAfterHandshake } from './upgraded.ts'
 /** How long TCP, TLS and the upgrade may take together, in ms. */
 const DIAL_TIMEOUT_MS = 15_000
 
-/** What proves who we are and whom we expect. */
-export type TunnelIdentity = RelayTrust & ClientIdentity
+/** What proves who we are, whom we expect, and how we get there: directly unless told otherwise. */
+export type TunnelIdentity = RelayTrust & ClientIdentity & { readonly network?: Network }
+
+/** What becomes a WebSocket at the relay. */
+export type UpgradePath = '/v1/agent' | '/v1/connector' | '/v1/idle' | '/v1/link'
 
 /** Longest problem document that is read, in bytes. */
 const MAX_PROBLEM_BYTES = 8_192
 
+const DIRECT = directNetwork(realEffects)
+
+/** An upgraded connection. */
+export interface RelaySocket {
+  /** Paused. */
+  readonly socket: net.Socket
+  /** Where an inspector stands in between: nothing is proved yet, and the greeting must do it (docs/protocol.md 2.1). */
+  readonly inspected?: {
+    /** Its name, from its certificate. */
+    readonly by: string
+    /** The relay's nonce, 32 bytes. */
+    readonly nonce: Buffer
+  }
+}
+
 /**
- * Opens the TLS 1.3 connection and upgrades it to a WebSocket; the library does the handshake and lets go of the socket.
- * The socket comes back paused.
- * @throws {TunnelError} RELAY_UNREACHABLE, RELAY_IDENTITY, IDENTITY, or what the relay's problem document says
+ * Opens the TLS connection and upgrades it to a WebSocket, with the relay itself at the other end. The socket comes back
+ * paused.
+ * @throws {TunnelError} of {@link dialTunnel}
  */
-export function dialRelay(
+export async function dialRelay(
   address: RelayAddress,
-  path: '/v1/agent' | '/v1/connector' | '/v1/idle' | '/v1/link',
+  path: UpgradePath,
   identity: TunnelIdentity,
   signal: AbortSignal,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<net.Socket> {
+  const { socket, inspected } = await dialTunnel(address, path, identity, signal, headers)
+  if (inspected === undefined) return socket
+  socket.destroy()
+  throw new TunnelError(
+    'RELAY_IDENTITY',
+    `${inspected.by} stands in between; only an agent's session may go by it.`,
+  )
+}
+
+/**
+ * As {@link dialRelay}, but where the site accepted an inspector, one may stand in between on the path of an agent.
+ * @throws {TunnelError} RELAY_UNREACHABLE, RELAY_IDENTITY, IDENTITY, or what the relay's problem document says; PROXY_AUTH,
+ * PROXY_REFUSED, PROXY_UNREACHABLE, PAC
+ */
+export async function dialTunnel(
+  address: RelayAddress,
+  path: UpgradePath,
+  identity: TunnelIdentity,
+  signal: AbortSignal,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<RelaySocket> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)])
+  const { socket, inspector } = await secureToRelay({
+    network: identity.network ?? DIRECT,
+    address,
+    trust: identity,
+    client: identity,
+    signal: limit,
+  })
+  const authority = formatRelayAddress({ host: identity.serverName, port: address.port })
+  const signedPath = path === '/v1/agent' && inspector !== undefined ? SIGNED_AGENT_PATH : path
+  const answer = await upgrade(socket, `wss://${authority}${signedPath}`, { address, headers, signal: limit })
+  if (inspector === undefined) return { socket }
+  const nonce = parseNonce(answer.headers[NONCE_HEADER])
+  if (nonce !== undefined) return { socket, inspected: { by: inspector, nonce } }
+  socket.destroy()
+  throw new TunnelError(
+    'RELAY_IDENTITY',
+    `${inspector} stands in between and took the relay's ${NONCE_HEADER} away.`,
+  )
+}
+
+interface Upgrade {
+  readonly address: RelayAddress
+  readonly headers: Readonly<Record<string, string>>
+  /** Also carries the deadline. */
+  readonly signal: AbortSignal
+}
+
+/** The library does the handshake and lets go of the socket, which is paused then. */
+function upgrade(
+  socket: TLSSocket,
+  url: string,
+  { address, headers, signal }: Upgrade,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)])
-    const socket = tls.connect({
-      host: address.host,
-      port: address.port,
-      ...relayTlsOptions(identity, identity),
-      ALPNProtocols: ['http/1.1'],
-    })
-    const authority = formatRelayAddress({ host: identity.serverName, port: address.port })
-    const webSocket = new WebSocket(`wss://${authority}${path}`, [SUBPROTOCOL], {
+    const webSocket = new WebSocket(url, [SUBPROTOCOL], {
       createConnection: () => socket,
       headers,
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,
       followRedirects: false,
     })
-    let seen: tls.PeerCertificate | undefined
-    // Before Node's own listener, which takes the socket down where the certificate does not hold. Only the leaf: what is
-    // read of the chain here would be missing there.
-    socket.prependListener('secure', () => {
-      seen = socket.getPeerCertificate()
-    })
     let release = () => {}
+    let answer: IncomingMessage
     const fail = (error: TunnelError) => {
-      limit.removeEventListener('abort', onAbort)
+      signal.removeEventListener('abort', onAbort)
       reject(error)
       webSocket.terminate()
       socket.destroy()
     }
     const onAbort = () =>
       fail(new TunnelError('RELAY_UNREACHABLE', `no answer from ${address.host}:${address.port}`))
-    limit.addEventListener('abort', onAbort, { once: true })
-    webSocket.on('error', (error) => fail(relayConnectError(error, address, seen)))
+    signal.addEventListener('abort', onAbort, { once: true })
+    if (signal.aborted) onAbort()
+    webSocket.on('error', (error) => fail(relayConnectError(error, address)))
     webSocket.on('unexpected-response', (_request, response) => {
       readRefusal(response).then(fail, () => fail(new TunnelError('RELAY_UNREACHABLE')))
     })
-    webSocket.on('upgrade', () => {
+    webSocket.on('upgrade', (response) => {
+      answer = response
       release = takeOverAfterHandshake(socket)
     })
     webSocket.on('open', () => {
-      limit.removeEventListener('abort', onAbort)
+      signal.removeEventListener('abort', onAbort)
       socket.pause()
       release()
-      resolve(socket)
+      resolve(answer)
     })
   })
 }
