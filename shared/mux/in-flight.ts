@@ -30,8 +30,11 @@ const STEADY_ROUNDS = 1.6
  * packet was lost on the way, for nothing behind it arrives until it was sent again. A path that is merely full acknowledges
  * every 20 ms.
  */
-const STALL_ROUNDS = 0.75
+const STALL_ROUNDS = 0.5
 const STALL_MS = 40
+
+/** Round trips after a begin that do not count: TCP, which doubles its window in each, pauses as long between them. */
+const SLOW_START_ROUNDS = 8
 
 /** Round trips in ms from which a stall is told from a busy event loop. */
 const STALL_RTT_MS = 4
@@ -123,6 +126,8 @@ export class InFlight {
   #stalls = 0
   /** When something was acknowledged last. */
   #progressAt = 0
+  /** Since when data has been out all the time. */
+  #busySince = 0
 
   /** How often the acknowledgements stalled so far, as they do when the path loses packets. */
   get stalls(): number {
@@ -173,6 +178,7 @@ export class InFlight {
   sent(bytes: number, now: number): void {
     // After a pause the clock of the delivery rate starts anew, else idle time would count as slowness.
     if (this.bytes === 0) {
+      this.#busySince = now
       this.#rateSince = now
       this.#rateFrom = this.#acknowledged
       this.#isWarmingUp = true
@@ -204,9 +210,8 @@ export class InFlight {
     // What left only now cannot be acknowledged before a round trip is over.
     const pause = now - Math.max(this.#progressAt, (this.waitingSince ?? now) + rtt)
     this.#progressAt = now
-    if (Number.isFinite(rtt) && rtt >= STALL_RTT_MS && pause > Math.max(STALL_MS, STALL_ROUNDS * rtt)) {
-      this.#stalls++
-    }
+    if (!(rtt >= STALL_RTT_MS) || now - this.#busySince < SLOW_START_ROUNDS * rtt) return
+    if (this.#phase !== 'drain' && pause > Math.max(STALL_MS, STALL_ROUNDS * rtt)) this.#stalls++
   }
 
   #newestCovered(received: number): Marker | undefined {

@@ -1,22 +1,29 @@
 /** Links of one session at most, the first among them (docs/protocol.md section 6.6). */
 export const MAX_LINKS = 16
 
-/** Time between two looks while data waits, in ms. */
-const LOOK_MS = 500
+/** How many times more links are asked for at a time. One by one would take as long as most transfers. */
+const GROWTH = 4
 
-/** Looks over which a rate is taken. */
-const MEASURED_LOOKS = 2
+/** Time between two looks while data waits, in ms. */
+const LOOK_MS = 250
+
+/** Looks over which the rate before is taken. */
+const BEFORE_LOOKS = 4
 
 /** Looks that further links get to join, and then to find their pace. */
-const JOIN_LOOKS = 6
-const SETTLE_LOOKS = 1
+const JOIN_LOOKS = 12
+const SETTLE_LOOKS = 2
+
+/** Looks after which more links may have shown their worth, and after which they must have. */
+const JUDGED_LOOKS = 2
+const PATIENT_LOOKS = 8
 
 /** More links are kept where they raised the rate at least so many times. */
 const KEPT_RISE = 1.2
 
-/** So many stalls, of which a look forgets a part, are a path that loses packets. */
+/** So many stalls, of which each look forgets a part, are a path that loses packets. */
 const MANY_STALLS = 2
-const REMEMBERED = 0.7
+const REMEMBERED = 0.85
 
 /** After a try that helped nothing, in ms; twice as long each time, up to the second. */
 const RETRY_MS = 15_000
@@ -49,9 +56,12 @@ export class LinkGrowth {
   #stalls = 0
   #stallsBefore = 0
   #acknowledgedBefore = 0
-  /** Bytes of the last looks, the newest last. */
+  /** Bytes of each of the last looks, the newest last. */
   #rates: number[] = []
+  /** Bytes a look before more links were asked for. */
   #rateBefore = 0
+  /** Bytes since the measurement began. */
+  #measured = 0
   #retryAt = 0
   #retryMs = RETRY_MS
 
@@ -85,17 +95,17 @@ export class LinkGrowth {
       this.#deadline = Number.POSITIVE_INFINITY
       return
     }
-    const waited = this.#hasWaited
-    this.#hasWaited = false
     this.#deadline = now + LOOK_MS
     this.#looksInPhase++
-    if (waited) this.#advance(now, counts)
+    // A pause says nothing, neither for nor against what is being tried.
+    if (this.#hasWaited || this.#rates.at(-1) !== 0) this.#advance(now, counts)
     else if (this.#phase !== 'rest') this.#enter('settling')
+    this.#hasWaited = false
   }
 
   #note({ acknowledged, stalls }: LinkCounts): void {
     if (this.#acknowledgedBefore !== -1) this.#rates.push(acknowledged - this.#acknowledgedBefore)
-    if (this.#rates.length > MEASURED_LOOKS) this.#rates.shift()
+    if (this.#rates.length > BEFORE_LOOKS) this.#rates.shift()
     this.#acknowledgedBefore = acknowledged
     this.#stalls = this.#stalls * REMEMBERED + Math.max(0, stalls - this.#stallsBefore)
     this.#stallsBefore = stalls
@@ -104,9 +114,7 @@ export class LinkGrowth {
   #advance(now: number, { links }: LinkCounts): void {
     switch (this.#phase) {
       case 'rest':
-        if (this.#stalls >= MANY_STALLS && now >= this.#retryAt && this.#rates.length === MEASURED_LOOKS) {
-          this.#grow()
-        }
+        if (this.#hasWaited && this.#stalls >= MANY_STALLS && now >= this.#retryAt) this.#grow()
         return
       case 'joining':
         if (links >= this.#wanted || this.#looksInPhase >= JOIN_LOOKS) this.#enter('settling')
@@ -115,27 +123,28 @@ export class LinkGrowth {
         if (this.#looksInPhase >= SETTLE_LOOKS) this.#enter('measuring')
         return
       case 'measuring':
-        if (this.#looksInPhase >= MEASURED_LOOKS) this.#judge(now)
+        this.#measured += this.#rates.at(-1) ?? 0
+        if (this.#looksInPhase >= JUDGED_LOOKS) this.#judge(now)
         return
     }
   }
 
   #grow(): void {
-    if (this.#wanted >= MAX_LINKS) return
-    this.#rateBefore = this.#rate
-    this.#wanted *= 2
+    if (this.#wanted >= MAX_LINKS || this.#rates.length < BEFORE_LOOKS) return
+    this.#rateBefore = this.#rates.reduce((sum, bytes) => sum + bytes, 0) / BEFORE_LOOKS
+    this.#wanted *= GROWTH
     this.#enter('joining')
   }
 
   #judge(now: number): void {
-    if (this.#rate >= this.#rateBefore * KEPT_RISE) {
+    if (this.#measured / this.#looksInPhase >= this.#rateBefore * KEPT_RISE) {
       this.#retryMs = RETRY_MS
       this.#enter('rest')
-      return
+    } else if (this.#looksInPhase >= PATIENT_LOOKS) {
+      this.#rest(this.#wanted / GROWTH)
+      this.#retryAt = now + this.#retryMs
+      this.#retryMs = Math.min(MAX_RETRY_MS, this.#retryMs * 2)
     }
-    this.#rest(this.#wanted / 2)
-    this.#retryAt = now + this.#retryMs
-    this.#retryMs = Math.min(MAX_RETRY_MS, this.#retryMs * 2)
   }
 
   #rest(links: number): void {
@@ -143,12 +152,9 @@ export class LinkGrowth {
     this.#enter('rest')
   }
 
-  get #rate(): number {
-    return this.#rates.reduce((sum, bytes) => sum + bytes, 0)
-  }
-
   #enter(phase: Phase): void {
     this.#phase = phase
     this.#looksInPhase = 0
+    this.#measured = 0
   }
 }

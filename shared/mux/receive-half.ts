@@ -87,8 +87,10 @@ export class ReceiveHalf {
     if (fin) this.#finalOffset = pieceEnd
     if (pieceEnd > this.#highest) this.#highest = pieceEnd
     let arrival: Arrival = 'taken'
-    if (offset > this.#received) arrival = this.#keepEarly(offset, bytes)
-    else if (pieceEnd > this.#received) {
+    if (offset > this.#received) {
+      arrival = this.#keepEarly(offset, bytes)
+      if (pieceEnd === this.#granted) this.#tuner.usedUpBehindGap()
+    } else if (pieceEnd > this.#received) {
       this.#advance(pieceEnd === offset ? bytes : bytes.subarray(this.#received - offset), deliver)
       if (this.#early.length > 0) this.#deliverEarly(deliver)
       // Whoever took the bytes may have dropped the half: its window is given back already.

@@ -79,9 +79,20 @@ export class WindowTuner {
     const rtt = now - this.#probeAt
     if (rtt < this.#minRttMs) this.#minRttMs = rtt
     this.#hits = this.#isAtProbe && rtt <= 2 * this.#minRttMs ? this.#hits + 1 : 0
-    if (this.#hits < 2 || this.#size >= MAX_WINDOW || !this.#budget.reserve(this.#size)) return
-    this.#size *= 2
+    if (this.#hits >= 2) this.#double()
+  }
+
+  /**
+   * The sender used all that was granted while a gap waits for another link: until that closes the window is all that may
+   * move, so it has to be as large as what the other links carry in the meantime.
+   */
+  usedUpBehindGap(): void {
+    this.#double()
+  }
+
+  #double(): void {
     this.#hits = 0
+    if (this.#size < MAX_WINDOW && this.#budget.reserve(this.#size)) this.#size *= 2
   }
 
   /** Takes back what an idle stream does not need. What was granted stays granted. */

@@ -223,15 +223,31 @@ describe('stalls', () => {
   }
 
   test('are counted where nothing is acknowledged for a round trip, and only while data is out', () => {
-    const inFlight = new InFlight()
-    inFlight.sent(1_000, 0)
-    inFlight.acknowledged(1_000, 0, 50)
-    inFlight.sent(1_000, 5_000)
-    inFlight.acknowledged(2_000, 0, 5_050)
-    assert.equal(inFlight.stalls, 0)
-    inFlight.sent(4_000, 5_060)
-    inFlight.acknowledged(4_000, 0, 5_110)
-    inFlight.acknowledged(6_000, 0, 5_170)
-    assert.equal(inFlight.stalls, 1)
+    const path = createPath(50, 40)
+    path.run(5_000)
+    const before = path.inFlight.stalls
+    path.outage(60)
+    path.run(500)
+    assert.equal(path.inFlight.stalls - before, 1)
+  })
+
+  test('are not what slow start looks like: pauses after a begin do not count', () => {
+    const path = createPath(50, 40)
+    path.run(5_000)
+    const { inFlight } = path
+    const now = path.now + 60_000
+    inFlight.acknowledged(inFlight.acknowledgedBytes + inFlight.bytes, 0, now)
+    const before = inFlight.stalls
+    let sent = inFlight.acknowledgedBytes
+    inFlight.sent(1_000_000, now)
+    for (let round = 1; round <= 7; round++) {
+      sent += 14_000 * 2 ** (round - 1)
+      inFlight.acknowledged(
+        Math.min(sent, inFlight.acknowledgedBytes + inFlight.bytes - 1),
+        0,
+        now + round * 40,
+      )
+    }
+    assert.equal(inFlight.stalls, before)
   })
 })

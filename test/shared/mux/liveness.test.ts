@@ -209,7 +209,7 @@ describe('acknowledging', () => {
     pair.run(10)
     opener.write(100)
     pair.run(100)
-    assert.ok(pair.relay.session.deadline > pair.effects.now() + 300)
+    assert.ok(pair.relay.session.deadline > pair.effects.now() + 100)
     pair.relay.out.resume()
     pair.run(100)
     assert.equal(pair.peer.session.link.inFlight.bytes, 0)

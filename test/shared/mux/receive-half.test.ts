@@ -122,6 +122,26 @@ describe('a receiving half', () => {
     assert.throws(() => half.consume(6), { code: 'INTERNAL' })
   })
 
+  test('doubles its window where all of it came behind a gap, as far as the budget goes', () => {
+    const budget = createWindowBudget(INITIAL_WINDOW)
+    const half = new ReceiveHalf(budget, 100)
+    const accept = (offset: number, length: number) =>
+      half.accept(
+        { offset, bytes: pattern(offset, length), fin: false },
+        0,
+        () => undefined,
+        () => undefined,
+      )
+    accept(10, 80)
+    assert.equal(half.grant(0).maxOffset, INITIAL_WINDOW)
+    accept(INITIAL_WINDOW - 10, 10)
+    assert.equal(half.isCreditDue, true)
+    assert.equal(half.grant(0).maxOffset, 2 * INITIAL_WINDOW)
+    accept(2 * INITIAL_WINDOW - 10, 10)
+    assert.equal(half.isCreditDue, false)
+    assert.equal(budget.used, INITIAL_WINDOW)
+  })
+
   test('keeps at most 1,024 early pieces', () => {
     const { half, accept } = createHalf(10_000)
     for (let count = 0; count < 1_024; count++) assert.equal(accept(2 + count * 2, 1), 'early')

@@ -72,6 +72,11 @@ export class SimulatedPath {
     return this.delivered - before
   }
 
+  /** Nothing crosses the bottleneck for `ms`. */
+  outage(ms: number): void {
+    this.#freeAt = Math.max(this.now, this.#freeAt) + ms
+  }
+
   /** Forgets what was measured of the queue. */
   measure(): void {
     this.worstQueueMs = 0
