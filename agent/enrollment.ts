@@ -10,6 +10,7 @@ import {
 import { type JoinInvitation, parseJoinString } from '../shared/identity/join-string.ts'
 import { exportKey, fingerprint, formatFingerprint, generateKey, importKey } from '../shared/identity/keys.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import { DIRECT_NETWORK, type Network } from '../shared/network/network.ts'
 import { Secret } from '../shared/secret.ts'
 import { fetchPinnedCa } from './first-contact.ts'
 import { type AgentIdentity, belongTogether, readIdentity, writeIdentity } from './identity-store.ts'
@@ -28,6 +29,8 @@ export interface JoinOptions {
   readonly instance: string
   /** Puts a new identity in the place of one that is there; without it such a directory is refused. */
   readonly replace?: boolean
+  /** How to get to the relay; directly unless told otherwise. */
+  readonly network?: Network
 }
 
 /** What a person on the site may want to see, and to compare with what the relay shows. */
@@ -52,7 +55,7 @@ export async function join(joinString: string, directory: string, options: JoinO
   await makePrivateDirectory(directory)
   // Before anything is sent: a token must not be spent for an identity that cannot be kept.
   if (options.replace !== true) await checkVacant(directory)
-  const { address, ca } = await findRelay(invitation, options.signal)
+  const { address, ca } = await findRelay(invitation, options)
   const identity = await enroll(invitation, address, ca, options)
   await writeIdentity(directory, identity)
   // After the identity: should this be lost, it is made again from there.
@@ -84,12 +87,12 @@ async function checkVacant(directory: string): Promise<void> {
 
 async function findRelay(
   invitation: JoinInvitation,
-  signal: AbortSignal,
+  { network = DIRECT_NETWORK, signal }: JoinOptions,
 ): Promise<{ address: RelayAddress; ca: string }> {
   const { serverName, caPin } = invitation
   return firstReachable(invitation.addresses, async (address) => ({
     address,
-    ca: await fetchPinnedCa({ address, serverName, caPin, signal: withDeadline(signal) }),
+    ca: await fetchPinnedCa({ network, address, serverName, caPin, signal: withDeadline(signal) }),
   }))
 }
 
@@ -108,6 +111,7 @@ async function enroll(
   }
   const { serverName, addresses } = invitation
   const answer = await postToRelay({
+    ...(options.network === undefined ? {} : { network: options.network }),
     address,
     trust: { serverName, ca },
     path: ENROLL_PATH,

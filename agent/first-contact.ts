@@ -1,14 +1,14 @@
 import type { X509Certificate } from 'node:crypto'
-import { connect, type TLSSocket } from 'node:tls'
+import { connect } from 'node:tls'
 import { TunnelError } from '../shared/errors.ts'
 import { spkiHash } from '../shared/identity/keys.ts'
 import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
 import { relayConnectError, relayHandshakeOptions } from '../shared/identity/relay-tls.ts'
-
-/** Longest chain that is looked at; ours has two certificates. */
-const CHAIN_MAX = 8
+import { inspectionError, issuerOf, observeChain } from '../shared/network/inspector.ts'
+import type { Network } from '../shared/network/network.ts'
 
 export interface FirstContact {
+  readonly network: Network
   readonly address: RelayAddress
   readonly serverName: string
   /** SPKI hash of the CA, from the join string. */
@@ -32,11 +32,10 @@ export async function fetchPinnedCa(contact: FirstContact): Promise<string> {
   const chain = await readChain(contact)
   const pinned = chain.find((certificate) => isPinned(certificate, contact.caPin))
   if (pinned !== undefined) return pinned.toString()
-  const issuer = (chain[0]?.issuer ?? 'nobody').replaceAll(/[^ -~]+/g, ', ').slice(0, 200)
-  throw new TunnelError(
-    'RELAY_IDENTITY',
-    `${formatRelayAddress(contact.address)} shows a certificate of: ${issuer}.`,
-  )
+  const where = formatRelayAddress(contact.address)
+  const [leaf] = chain
+  if (leaf === undefined) throw new TunnelError('RELAY_IDENTITY', `${where} shows no certificate.`)
+  throw inspectionError(where, contact.address.host, issuerOf(leaf, chain, await contact.network.roots()))
 }
 
 function isPinned(certificate: X509Certificate, pin: Buffer): boolean {
@@ -44,39 +43,28 @@ function isPinned(certificate: X509Certificate, pin: Buffer): boolean {
   return certificate.ca && spkiHash(certificate).equals(pin) && certificate.verify(certificate.publicKey)
 }
 
-async function readChain({ address, serverName, signal }: FirstContact): Promise<X509Certificate[]> {
-  const { promise, resolve, reject } = Promise.withResolvers<X509Certificate[]>()
-  signal.throwIfAborted()
-  const socket = connect({ ...relayHandshakeOptions(serverName), host: address.host, port: address.port })
+async function readChain(contact: FirstContact): Promise<readonly X509Certificate[]> {
+  const { network, address, serverName, signal } = contact
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const raw = await network.reach(address, signal).catch((err: unknown) => {
+    throw relayConnectError(signal.aborted ? signal.reason : err, address)
+  })
+  const socket = connect({ ...relayHandshakeOptions(serverName), socket: raw })
   const onAbort = () => socket.destroy(signal.reason as Error)
   signal.addEventListener('abort', onAbort, { once: true })
-  // 'secure' is the end of the handshake. Node's own listener for it verifies the chain and takes the socket down, so
-  // ours must come before.
-  socket.prependListener('secure', () => {
-    try {
-      resolve(presentedChain(socket))
-    } catch (err) {
-      reject(err as Error)
-    }
-  })
+  const chain = observeChain(socket)
   socket.on('error', reject)
   socket.on('close', () => reject(new Error('closed')))
+  socket.on('secureConnect', resolve)
   try {
-    return await promise
+    await promise
+    return chain()
   } catch (err) {
+    if (chain().length > 0) return chain()
     throw relayConnectError(err, address)
   } finally {
     signal.removeEventListener('abort', onAbort)
     socket.destroy()
+    raw.destroy()
   }
-}
-
-function presentedChain(socket: TLSSocket): X509Certificate[] {
-  const chain: X509Certificate[] = []
-  let next = socket.getPeerX509Certificate()
-  while (next !== undefined && chain.length < CHAIN_MAX) {
-    chain.push(next)
-    next = next.issuerCertificate
-  }
-  return chain
 }

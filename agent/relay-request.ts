@@ -1,17 +1,15 @@
-import type { IncomingMessage } from 'node:http'
-import { request } from 'node:https'
+import { type IncomingMessage, request } from 'node:http'
 import * as v from 'valibot'
 import { ERRORS, type ErrorCode, TunnelError } from '../shared/errors.ts'
 import { ENROLLMENT_BODY_MAX_BYTES } from '../shared/identity/enrollment-messages.ts'
 import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
-import {
-  type ClientIdentity,
-  type RelayTrust,
-  relayConnectError,
-  relayTlsOptions,
-} from '../shared/identity/relay-tls.ts'
+import { type ClientIdentity, type RelayTrust, relayConnectError } from '../shared/identity/relay-tls.ts'
+import { DIRECT_NETWORK, type Network } from '../shared/network/network.ts'
+import { secureToRelay } from '../shared/network/secure.ts'
 
 export interface RelayRequest<T extends v.GenericSchema> {
+  /** How to get there; directly unless told otherwise. */
+  readonly network?: Network
   readonly address: RelayAddress
   readonly trust: RelayTrust
   /** Needed by every route but the one for enrolment. */
@@ -68,18 +66,20 @@ interface Answer {
 }
 
 async function exchange<T extends v.GenericSchema>(options: RelayRequest<T>): Promise<Answer> {
+  const { network = DIRECT_NETWORK, address, trust, client, signal } = options
+  const secure = { network, address, trust, signal, ...(client === undefined ? {} : { client }) }
+  const { socket } = await secureToRelay(secure)
   const body = JSON.stringify(options.body)
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   const outgoing = request({
-    ...relayTlsOptions(options.trust, options.client),
-    host: options.address.host,
-    port: options.address.port,
+    // A connection of its own: none that was opened with another identity may serve it.
+    createConnection: () => socket,
+    host: address.host,
+    port: address.port,
     path: options.path,
     method: 'POST',
     headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-    // A connection of its own: none that was opened with another identity may serve it.
-    agent: false,
-    signal: options.signal,
+    signal,
   })
   outgoing.on('error', reject).on('response', resolve).end(body)
   const incoming = await promise

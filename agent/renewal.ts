@@ -4,6 +4,7 @@ import { createCsr } from '../shared/identity/csr.ts'
 import { RENEW_PATH, type RenewRequest, renewResponseSchema } from '../shared/identity/enrollment-messages.ts'
 import { exportKey, generateKey } from '../shared/identity/keys.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import type { Network } from '../shared/network/network.ts'
 import { Secret } from '../shared/secret.ts'
 import { withDeadline } from './enrollment.ts'
 import { type AgentIdentity, belongTogether, writeIdentity } from './identity-store.ts'
@@ -48,6 +49,8 @@ export interface RenewOptions {
   readonly directory: string
   /** Where the relay is, from the settings. */
   readonly addresses: readonly RelayAddress[]
+  /** How to get there; directly unless told otherwise. */
+  readonly network?: Network
   readonly effects: Effects
   readonly signal: AbortSignal
   /** Version of this program. */
@@ -71,6 +74,7 @@ export async function renewOnce(identity: AgentIdentity, options: RenewOptions):
   }
   const answer = await firstReachable(options.addresses, (address) =>
     postToRelay({
+      ...(options.network === undefined ? {} : { network: options.network }),
       address,
       trust: identity,
       client: identity,

@@ -119,7 +119,7 @@ export function isSignedBy(certificate: X509Certificate, issuer: X509Certificate
  * @param where address of the relay, for people
  * @param host the name that a network team would exempt from inspection
  */
-export function inspectionError(where: string, host: string, issuer: Issuer, cause: unknown): TunnelError {
+export function inspectionError(where: string, host: string, issuer: Issuer, cause?: unknown): TunnelError {
   const { name, fingerprint: key } = issuer
   const accept =
     key === undefined

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import type net from 'node:net'
 import { getCACertificates } from 'node:tls'
 import { readPrivateFile } from '../config/private-file.ts'
-import type { Effects } from '../effects.ts'
+import { type Effects, realEffects } from '../effects.ts'
 import { isTunnelError, TunnelError } from '../errors.ts'
 import type { NetworkPlan } from './choice.ts'
 import { type AcceptedInspector, acceptInspector } from './inspector.ts'
@@ -41,11 +41,6 @@ export interface Network {
 const DEMOTED_MS = 300_000
 
 const MAX_CA_FILE_BYTES = 4 * 1_048_576
-
-/** A network without proxies. */
-export function directNetwork(effects: Effects): Network {
-  return createNetwork({ way: { kind: 'direct' }, origin: 'default', systemCa: false }, effects)
-}
 
 /** The network of a plan. Nothing is read or dialled before it is used. */
 export function createNetwork(plan: NetworkPlan, effects: Effects): Network {
@@ -142,3 +137,9 @@ function once<T>(read: () => Promise<T>): () => Promise<T> {
     return kept
   }
 }
+
+/** A network without proxies, for whoever was given none. */
+export const DIRECT_NETWORK: Network = createNetwork(
+  { way: { kind: 'direct' }, origin: 'default', systemCa: false },
+  realEffects,
+)

@@ -2,12 +2,11 @@ import type { IncomingMessage } from 'node:http'
 import type net from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import WebSocket from 'ws'
-import { realEffects } from '../effects.ts'
 import { ERRORS, type ErrorCode, TunnelError } from '../errors.ts'
 import { NONCE_HEADER, parseNonce, SIGNED_AGENT_PATH } from '../handshake/signed-hello.ts'
 import { formatRelayAddress, type RelayAddress } from '../identity/relay-address.ts'
 import { type ClientIdentity, type RelayTrust, relayConnectError } from '../identity/relay-tls.ts'
-import { directNetwork, type Network } from '../network/network.ts'
+import { DIRECT_NETWORK, type Network } from '../network/network.ts'
 import { secureToRelay } from '../network/secure.ts'
 import { SUBPROTOCOL } from '../version.ts'
 import { MAX_MESSAGE_BYTES } from '../wire/websocket.ts'
@@ -24,8 +23,6 @@ export type UpgradePath = '/v1/agent' | '/v1/connector' | '/v1/idle' | '/v1/link
 
 /** Longest problem document that is read, in bytes. */
 const MAX_PROBLEM_BYTES = 8_192
-
-const DIRECT = directNetwork(realEffects)
 
 /** An upgraded connection. */
 export interface RelaySocket {
@@ -75,7 +72,7 @@ export async function dialTunnel(
 ): Promise<RelaySocket> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)])
   const { socket, inspector } = await secureToRelay({
-    network: identity.network ?? DIRECT,
+    network: identity.network ?? DIRECT_NETWORK,
     address,
     trust: identity,
     client: identity,
