@@ -8,6 +8,9 @@ import { probeKind } from './kind.ts'
 export const INTERVAL_MS = 30_000
 const JITTER = 0.2
 
+/** After a failure the next probe comes so soon, in ms; from there it doubles up to the interval. */
+const FIRST_AGAIN_MS = 5_000
+
 /** While a target stays well the interval doubles up to this, in ms. */
 const MAX_INTERVAL_MS = 120_000
 
@@ -26,8 +29,16 @@ export const MAX_PROBES = 4
 interface Entry {
   readonly rule: Rule
   intervalMs: number
+  /** Undefined before the first answer. */
+  wasWell: boolean | undefined
   dueAt: number
   askedAt: number
+}
+
+function nextInterval({ rule, intervalMs, wasWell }: Entry, isWell: boolean): number {
+  if (isWell !== wasWell) return isWell ? INTERVAL_MS : FIRST_AGAIN_MS
+  const most = isWell ? (MAX_SPARING_MS[probeKind(rule)] ?? MAX_INTERVAL_MS) : INTERVAL_MS
+  return Math.min(most, intervalMs * 2)
 }
 
 /** When each target is asked next. No I/O: it is told what is done and what time it is. */
@@ -57,7 +68,8 @@ export class ProbeSchedule {
       }
       changed.push(resource)
       const dueAt = probeKind(rule) === 'none' ? Number.POSITIVE_INFINITY : this.#effects.now()
-      this.#entries.set(resource, { rule, intervalMs: INTERVAL_MS, dueAt, askedAt: Number.NEGATIVE_INFINITY })
+      const askedAt = Number.NEGATIVE_INFINITY
+      this.#entries.set(resource, { rule, intervalMs: INTERVAL_MS, wasWell: undefined, dueAt, askedAt })
     }
     return changed
   }
@@ -83,16 +95,15 @@ export class ProbeSchedule {
   }
 
   /**
-   * A probe is done.
-   * @param isSteady the target is well, as it was before
+   * A probe is done: the target is well, or is not.
    * @returns false where the rule is no longer in force and its result means nothing
    */
-  finished(rule: Rule, isSteady: boolean): boolean {
+  finished(rule: Rule, isWell: boolean): boolean {
     this.#underway.delete(rule)
     const entry = this.#entries.get(rule.resource)
     if (entry?.rule !== rule) return false
-    const most = MAX_SPARING_MS[probeKind(rule)] ?? MAX_INTERVAL_MS
-    entry.intervalMs = isSteady ? Math.min(most, entry.intervalMs * 2) : INTERVAL_MS
+    entry.intervalMs = nextInterval(entry, isWell)
+    entry.wasWell = isWell
     entry.dueAt = this.#effects.now() + entry.intervalMs * (1 - JITTER + 2 * JITTER * this.#effects.random())
     return true
   }
@@ -101,7 +112,6 @@ export class ProbeSchedule {
   hurry(resource: string): void {
     const entry = this.#entries.get(resource)
     if (entry === undefined || entry.dueAt === Number.POSITIVE_INFINITY) return
-    entry.intervalMs = INTERVAL_MS
     entry.dueAt = Math.min(entry.dueAt, Math.max(this.#effects.now(), entry.askedAt + MIN_GAP_MS))
   }
 

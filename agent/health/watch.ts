@@ -166,8 +166,7 @@ export class HealthWatch implements Disposable {
     }
     if (this.#end.signal.aborted) return
     const before = this.#known.get(rule.resource)
-    const isSteady = result !== undefined && result.state !== 'failing' && before?.state === result.state
-    const isInForce = this.#schedule.finished(rule, isSteady)
+    const isInForce = this.#schedule.finished(rule, result !== undefined && result.state !== 'failing')
     if (isInForce && !this.#isPaused && before !== undefined && result !== undefined)
       this.#settle(before, result)
     this.#arm()

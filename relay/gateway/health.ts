@@ -77,12 +77,18 @@ export function doubtOf(health: SessionHealth, resource: string): 0 | 1 | 2 | 3 
   }
 }
 
-/** Those of the sessions that are doubted least for a stream to `resource`. */
+/**
+ * Those of the sessions that are doubted least for a stream to `resource`. Where the target of each fails it is one of them
+ * by chance, so that whichever is well again is found.
+ */
 export function leastDoubted<One extends { readonly health: SessionHealth }>(
   sessions: readonly One[],
   resource: string,
+  random: () => number,
 ): readonly One[] {
   const doubts = sessions.map(({ health }) => doubtOf(health, resource))
   const least = Math.min(...doubts)
-  return sessions.filter((_, index) => doubts[index] === least)
+  const best = sessions.filter((_, index) => doubts[index] === least)
+  const chosen = Math.floor(random() * best.length)
+  return least === 2 ? best.slice(chosen, chosen + 1) : best
 }

@@ -157,7 +157,9 @@ export class Sessions {
     const open = [...(this.#agents.get(siteKey(place)) ?? [])].filter(
       ({ session, principal }) => session.isOpen && (agentId === undefined || principal.id === agentId),
     )
-    const best = pickSession(leastDoubted(open, resource), this.#options.effects.now())
+    const { effects } = this.#options
+    const trusted = leastDoubted(open, resource, () => effects.random())
+    const best = pickSession(trusted, effects.now())
     if (best === undefined) throw this.#agentOffline(place)
     // Long before its ids run out the agent is asked for the next session.
     if (best.session.wantsRoll) best.session.goAway('DRAINING', ROLL_DRAIN_MS)

@@ -43,29 +43,36 @@ test('a probe follows after 30 s, a fifth more or less', () => {
     const { time, effects } = clock(random)
     const schedule = new ProbeSchedule(effects)
     schedule.follow(rules(rule('a')))
-    schedule.finished(schedule.take() as Rule, false)
+    schedule.finished(schedule.take() as Rule, true)
     assert.equal(Math.round(schedule.deadline - time.ms), ms)
   }
 })
 
-/** Pauses between probes while every answer is `isSteady`. */
-function pauses(one: Rule, count: number, isSteady = true): number[] {
+/** Pauses between probes while every answer is `isWell`. */
+function pauses(one: Rule, count: number, isWell = true): number[] {
   const { time, effects } = clock()
   const schedule = new ProbeSchedule(effects)
   schedule.follow(rules(one))
   return Array.from({ length: count }, () => {
     const taken = schedule.take()
     assert.ok(taken !== undefined)
-    schedule.finished(taken, isSteady)
+    schedule.finished(taken, isWell)
     const pause = schedule.deadline - time.ms
     time.ms = schedule.deadline
     return pause / 1_000
   })
 }
 
-test('a target that stays well is asked less often, one that is not well never less often', () => {
-  assert.deepEqual(pauses(rule('a'), 4), [60, 120, 120, 120])
-  assert.deepEqual(pauses(rule('a'), 3, false), [30, 30, 30])
+test('a target that stays well is asked less often', () => {
+  assert.deepEqual(pauses(rule('a'), 4), [30, 60, 120, 120])
+})
+
+test('a target that fails is asked again soon, then every 30 s', () => {
+  assert.deepEqual(pauses(rule('a'), 5, false), [5, 10, 20, 30, 30])
+})
+
+test('a MySQL that fails is asked like any other', () => {
+  assert.deepEqual(pauses(rule('a', { port: 3306 }), 5, false), [5, 10, 20, 30, 30])
 })
 
 test('a MySQL that is well is asked a dozen times on its first day, then once a day', () => {
@@ -95,7 +102,7 @@ test('a rule that was read again unchanged keeps its turn; one that changed is d
   assert.deepEqual(schedule.follow(rules(rule('a'), rule('b', { port: 1 }))), ['b'])
   assert.deepEqual(takeAll(schedule), ['b'])
   assert.equal(schedule.finished(b, true), false)
-  assert.equal(schedule.deadline, 1_000 + 2 * INTERVAL_MS)
+  assert.equal(schedule.deadline, 1_000 + INTERVAL_MS)
   assert.equal(schedule.finished(rule('gone'), true), false)
 })
 

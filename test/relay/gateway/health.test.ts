@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createHealth, doubtOf, takeReports } from '../../../relay/gateway/health.ts'
+import { createHealth, doubtOf, leastDoubted, takeReports } from '../../../relay/gateway/health.ts'
 import { type HealthReport, MAX_REPORTED_TARGETS } from '../../../shared/handshake/health.ts'
 
 const NOW = Date.UTC(2027, 0, 1)
@@ -67,4 +67,18 @@ test('an agent with more rules than it may report is not taken for one without t
   const many = Array.from({ length: MAX_REPORTED_TARGETS }, (_, index) => report(`r${index}`, 'ok'))
   takeReports(health, many, NOW)
   assert.equal(doubtOf(health, 'absent'), 1)
+})
+
+test('a stream goes where the target is well, to any of those; where all fail to one by chance', () => {
+  const session = (state: HealthReport['state']) => {
+    const health = createHealth()
+    takeReports(health, [report('db', state)], NOW)
+    return { health }
+  }
+  const [ok, warn, failing, other] = [session('ok'), session('warn'), session('failing'), session('failing')]
+  const chance = (value: number) => () => value
+  assert.deepEqual(leastDoubted([failing, ok, warn], 'db', chance(0)), [ok, warn])
+  assert.deepEqual(leastDoubted([failing, other], 'db', chance(0)), [failing])
+  assert.deepEqual(leastDoubted([failing, other], 'db', chance(0.99)), [other])
+  assert.deepEqual(leastDoubted([], 'db', chance(0.5)), [])
 })
