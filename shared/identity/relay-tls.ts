@@ -1,5 +1,6 @@
+import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { type ConnectionOptions, checkServerIdentity, type PeerCertificate } from 'node:tls'
+import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
 import { realEffects } from '../effects.ts'
 import { isTunnelError, TunnelError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
@@ -69,7 +70,7 @@ const IDENTITY_CODES: ReadonlySet<string> = new Set([
  *
  * @param seen the certificate that the relay presented, where the caller kept it: it tells what its clock said
  */
-export function relayConnectError(err: unknown, address: RelayAddress, seen?: PeerCertificate): TunnelError {
+export function relayConnectError(err: unknown, address: RelayAddress, seen?: X509Certificate): TunnelError {
   if (isTunnelError(err)) return err
   const where = formatRelayAddress(address)
   const code = errorCode(err)
@@ -80,12 +81,12 @@ export function relayConnectError(err: unknown, address: RelayAddress, seen?: Pe
   return new TunnelError('RELAY_UNREACHABLE', `${where}: ${code}`, { cause: err })
 }
 
-function clockError(where: string, seen: PeerCertificate | undefined, cause: unknown): TunnelError {
+function clockError(where: string, seen: X509Certificate | undefined, cause: unknown): TunnelError {
   const here = `The clock here says ${new Date(realEffects.date()).toISOString()}`
   const there =
     seen === undefined
       ? `the certificate of ${where} is not good at that time.`
-      : `the relay ${where} has a certificate for ${seen.valid_from} to ${seen.valid_to}.`
+      : `the relay ${where} has a certificate for ${seen.validFromDate.toISOString()} to ${seen.validToDate.toISOString()}.`
   return new TunnelError('CLOCK', `${here}, ${there}`, { cause })
 }
 

@@ -84,7 +84,7 @@ async function handshake(options: SecureOptions, inspectorCa: string | undefined
     socket.destroy()
     raw.destroy()
     signal.throwIfAborted()
-    const error = relayConnectError(err, address)
+    const error = relayConnectError(err, address, chain()[0])
     if (error.code !== 'RELAY_IDENTITY') throw error
     return { socket: undefined, chain: chain(), error }
   } finally {
