@@ -1,4 +1,5 @@
 import type { ErrorCode, Leg } from '../shared/errors.ts'
+import type { ResumeSummary } from '../shared/tunnel/resume-tally.ts'
 import type { TargetStatus } from './health/watch.ts'
 
 /** One session with a relay. */
@@ -7,7 +8,10 @@ export interface SessionStatus {
   readonly relay: string
   /** Milliseconds since 1970. */
   readonly since: number
+  readonly links: number
   readonly streams: number
+  /** Smallest round trip of late in ms; absent before the first measurement. */
+  readonly rttMs?: number
   /** True where another is to take its place: its streams go on, no new one comes. */
   readonly leaving: boolean
 }
@@ -31,6 +35,7 @@ export interface AgentStatus {
   readonly streams: number
   /** Of these, how many wait for a path. */
   readonly waiting: number
+  readonly resumes: ResumeSummary
   readonly denied: number
   readonly rules: number
   /** How each target is that the rules name; detail names addresses, and stays on the site. */

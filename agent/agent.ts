@@ -213,6 +213,7 @@ class RunningAgent {
       certificateEnds: this.#identity.obtainedAt + this.#identity.lifetimeMs,
       streams: this.#streams.count,
       waiting: this.#streams.waiting,
+      resumes: this.#streams.resumes,
       denied: this.#streams.denied,
       rules: this.#rules().size,
       targets: this.#health.list(),
@@ -269,11 +270,14 @@ class RunningAgent {
 }
 
 function statusOf({ tunnel, since, isLeaving }: StandingSession): SessionStatus {
+  const rttMs = tunnel.session.link.inFlight.minRttMs
   return {
     session: tunnel.relay.session,
     relay: formatRelayAddress(tunnel.address),
     since,
+    links: tunnel.session.linkCount,
     streams: tunnel.session.streamCount,
+    ...(Number.isFinite(rttMs) ? { rttMs: Math.round(rttMs * 100) / 100 } : {}),
     leaving: isLeaving,
   }
 }

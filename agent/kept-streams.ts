@@ -1,8 +1,9 @@
 import type { Effects } from '../shared/effects.ts'
-import { type ErrorCode, errorEntry, TunnelError } from '../shared/errors.ts'
+import { type ErrorCode, errorEntry, isTunnelError, TunnelError } from '../shared/errors.ts'
 import type { OpenMeta } from '../shared/handshake/open.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Stream } from '../shared/mux/stream.ts'
+import { type ResumeSummary, ResumeTally } from '../shared/tunnel/resume-tally.ts'
 import { GRACE_MS } from '../shared/tunnel/resumption.ts'
 
 /** Secrets of streams that are over are remembered: the last word may have been lost with the path. */
@@ -24,6 +25,7 @@ interface Kept {
 export class KeptStreams {
   readonly #effects: Effects
   readonly #log: Logger
+  readonly #tally: ResumeTally
   /** By secret, in hexadecimal. */
   readonly #kept = new Map<string, Kept>()
   /** What a search for a path is told of a stream that reached its target and is over, by secret; the oldest first. */
@@ -32,6 +34,12 @@ export class KeptStreams {
   constructor(effects: Effects, log: Logger) {
     this.#effects = effects
     this.#log = log
+    this.#tally = new ResumeTally(effects)
+  }
+
+  /** What became of the searches for a path. */
+  get resumes(): ResumeSummary {
+    return this.#tally.summary()
   }
 
   /** Streams without a path. */
@@ -72,6 +80,7 @@ export class KeptStreams {
       this.#log.info({ resource, trace, detail }, 'stream lost its path')
       kept.cancelGrace?.()
       kept.cancelGrace = this.#effects.after(GRACE_MS.default, () => {
+        this.#tally.note('SESSION_LOST')
         stream.giveUp(new TunnelError('SESSION_LOST', 'no new path came in time'))
       })
     }
@@ -84,6 +93,17 @@ export class KeptStreams {
    * where it is over, OK included
    */
   claim(meta: OpenMeta, isAllowed: (stream: Stream) => boolean): Stream | undefined {
+    try {
+      const stream = this.#claimed(meta, isAllowed)
+      this.#tally.note('OK')
+      return stream
+    } catch (error) {
+      this.#tally.note(isTunnelError(error) ? error.code : 'INTERNAL')
+      throw error
+    }
+  }
+
+  #claimed(meta: OpenMeta, isAllowed: (stream: Stream) => boolean): Stream | undefined {
     const key = keyOf(meta) ?? ''
     const kept = this.#kept.get(key)
     if (kept === undefined) {

@@ -8,11 +8,13 @@ import type { Stream } from '../shared/mux/stream.ts'
 import { type AddressContext, decide, type LiveTarget, stillAllows } from '../shared/policy/decide.ts'
 import type { Rule, Rules } from '../shared/policy/rule.ts'
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
+import type { ResumeSummary } from '../shared/tunnel/resume-tally.ts'
 import { Splice } from '../shared/tunnel/splice.ts'
 import { addressContext } from './dial/address-context.ts'
 import { dialTarget } from './dial/dial.ts'
 import type { Resolver } from './dial/resolve.ts'
-import { createHttpTarget, type HttpTarget } from './http-target.ts'
+import { createHttpTarget } from './http-target.ts'
+import { HttpTargets } from './http-targets.ts'
 import { KeptStreams } from './kept-streams.ts'
 
 /** How long resolving and connecting may take together, in ms; below the opener's own 15 s. */
@@ -52,7 +54,10 @@ export class AgentStreams {
   readonly #options: AgentStreamsOptions
   readonly #live = new Map<Stream, Live>()
   readonly #kept: KeptStreams
-  readonly #httpTargets = new Map<string, { rule: Rule; target: HttpTarget }>()
+  readonly #httpTargets = new HttpTargets((rule) => {
+    const { log, effects } = this.#options
+    return createHttpTarget({ rule, dial: (signal) => this.#dial(rule, signal), log, effects })
+  })
   #isPaused = false
   #dials = 0
   #denied = 0
@@ -96,6 +101,11 @@ export class AgentStreams {
     else this.#openTcp(frame, session, { rule, meta })
   }
 
+  /** What became of the openers' searches for a path. */
+  get resumes(): ResumeSummary {
+    return this.#kept.resumes
+  }
+
   /** Streams that wait for a path. */
   get waiting(): number {
     return this.#kept.waitingCount
@@ -128,11 +138,7 @@ export class AgentStreams {
       if (!stillAllows(rules, live.target, this.#addresses()))
         stream.reset('DENIED_BY_SITE', 'the rules have changed')
     }
-    for (const [resource, { rule, target }] of this.#httpTargets) {
-      if (rules.get(resource) === rule) continue
-      this.#httpTargets.delete(resource)
-      target.close()
-    }
+    this.#httpTargets.enforce(rules)
   }
 
   #ruleFor(meta: OpenMeta): Rule {
@@ -267,17 +273,7 @@ export class AgentStreams {
     this.#live.set(stream, { target, rule })
     // The target is dialled for each request; the stream itself is open as soon as the rule allows it.
     stream.accept(this.#answer(0, rule), this.#options.effects.now())
-    this.#httpTarget(rule).accept(duplex, { fromIngress: meta.opener === RELAY_OPENER })
-  }
-
-  #httpTarget(rule: Rule): HttpTarget {
-    const known = this.#httpTargets.get(rule.resource)
-    if (known?.rule === rule) return known.target
-    known?.target.close()
-    const { log, effects } = this.#options
-    const target = createHttpTarget({ rule, dial: (signal) => this.#dial(rule, signal), log, effects })
-    this.#httpTargets.set(rule.resource, { rule, target })
-    return target
+    this.#httpTargets.of(rule).accept(duplex, { fromIngress: meta.opener === RELAY_OPENER })
   }
 
   #addresses(): AddressContext {

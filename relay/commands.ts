@@ -71,6 +71,7 @@ function addUp(relay: Command): void {
       '--require-release <CHANNEL/VERSION>',
       'take only agents that state this signed release or a later one',
     )
+    .option('--metrics <HOST:PORT>', 'numbers for Prometheus at http://HOST:PORT/metrics; loopback only')
     .option('--certificate-life <TIME>', "lifetime of agents' certificates, 2m to 90d", '7d')
     .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
     .action(

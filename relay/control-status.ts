@@ -22,7 +22,7 @@ export async function statusOf(
   tenant: string,
   environment: string | undefined,
 ): Promise<object> {
-  const { authority, sessions, publications, streams } = relay
+  const { authority, sessions, publications, streams, counts } = relay
   const live = sessions
     .list()
     .filter(
@@ -39,6 +39,7 @@ export async function statusOf(
     troublesLeftOut: Math.max(0, troubles.length - MAX_TROUBLES),
     sessions: live.map(sessionOf),
     waiting: streams.waitingCount,
+    resumes: counts.resumes.summary(),
     publications: await publications.list(tenant, environment),
   }
 }
@@ -55,6 +56,7 @@ function sessionOf(live: LiveSession) {
     ...(release === undefined ? {} : { release }),
     source: sourceAddress,
     since: connectedAt,
+    links: session.linkCount,
     streams: session.streamCount,
     rttMs: finite(session.link.inFlight.minRttMs),
     ...(health.hasReported ? { targets: countsOf(health) } : {}),

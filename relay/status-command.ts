@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { resumeLines, resumeSummary } from '../shared/cli/resumes.ts'
 import { type Trouble, troubleLines } from '../shared/cli/trouble.ts'
 import { ERRORS, type ErrorCode, type Leg } from '../shared/errors.ts'
 import { call, publicationLines, publicationRows, type ViewContext } from './control-commands.ts'
@@ -16,10 +17,12 @@ const sessionRow = v.object({
   kind: v.string(),
   environment: v.string(),
   name: v.string(),
+  id: v.string(),
   product: v.string(),
   release: v.optional(v.string()),
   source: v.string(),
   since: v.number(),
+  links: v.number(),
   streams: v.number(),
   rttMs: v.nullable(v.number()),
   targets: v.optional(counts),
@@ -40,6 +43,7 @@ const statusAnswer = v.object({
   troublesLeftOut: v.number(),
   sessions: v.array(sessionRow),
   waiting: v.number(),
+  resumes: resumeSummary,
   publications: publicationRows,
 })
 
@@ -55,14 +59,16 @@ export async function status(options: ViewContext): Promise<void> {
     ...(answer.waiting === 0
       ? []
       : [`waiting    ${answer.waiting} streams of published resources, for their agents`]),
+    ...resumeLines(answer.resumes),
   ])
 }
 
 function sessionLine(row: v.InferOutput<typeof sessionRow>): string {
-  const { kind, environment, name, source, since, streams, rttMs, targets, product, release } = row
+  const { kind, environment, name, id, links, source, since, streams, rttMs, targets, product, release } = row
   const facts = [
-    `${kind.padEnd(9)}  ${environment}  ${name}  from ${source} since ${new Date(since).toISOString()}`,
+    `${kind.padEnd(9)}  ${environment}  ${name}  (${id.slice(0, 6)}) from ${source} since ${new Date(since).toISOString()}`,
     kind === 'agent' && release !== undefined ? `release ${release}` : product,
+    ...(links === 1 ? [] : [`links ${links}`]),
     `streams ${streams}`,
     ...(rttMs === null ? [] : [`round trip ${rttMs} ms`]),
     ...targetFacts(targets),

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import type { Output } from '../../shared/cli/output.ts'
+import { resumeLines, resumeSummary } from '../../shared/cli/resumes.ts'
 import { troubleLines } from '../../shared/cli/trouble.ts'
 import { callControl } from '../../shared/control/call.ts'
 import { controlPath } from '../../shared/control/path.ts'
@@ -20,6 +21,20 @@ const shown = {
   certificateEnds: v.number(),
   streams: v.number(),
   waiting: v.number(),
+  resumes: resumeSummary,
+  sessions: v.pipe(
+    v.array(
+      v.object({
+        relay: v.string(),
+        since: v.number(),
+        links: v.number(),
+        streams: v.number(),
+        rttMs: v.optional(v.number()),
+        leaving: v.boolean(),
+      }),
+    ),
+    v.readonly(),
+  ),
   denied: v.number(),
   rules: v.number(),
   pausedSince: v.optional(v.number()),
@@ -75,8 +90,10 @@ export function statusLines(now: StatusAnswer): string[] {
     now.connected
       ? `site ${now.site}: connected to ${now.relay} since ${isoTime(now.since ?? 0)}`
       : `site ${now.site}: NOT CONNECTED`,
+    ...now.sessions.map(sessionLine),
     ...troubleLines(agentTroubles(now)),
     `rules ${now.rules}, streams ${now.streams}${waiting(now.waiting)}, denied ${now.denied}`,
+    ...resumeLines(now.resumes),
     ...targetsLine(now.targets),
     `key ${now.fingerprint}, certificate until ${isoTime(now.certificateEnds)}`,
   ]
@@ -89,6 +106,24 @@ export function statusLines(now: StatusAnswer): string[] {
     lines.push(`last failure ${now.lastError.code}: ${now.lastError.message}`, `next   ${now.lastError.next}`)
   }
   return lines
+}
+
+function sessionLine({
+  relay,
+  since,
+  links,
+  streams,
+  rttMs,
+  leaving,
+}: StatusAnswer['sessions'][number]): string {
+  const facts = [
+    `session by ${relay} since ${isoTime(since)}`,
+    ...(links === 1 ? [] : [`links ${links}`]),
+    `streams ${streams}`,
+    ...(rttMs === undefined ? [] : [`round trip ${rttMs} ms`]),
+    ...(leaving ? ['being replaced'] : []),
+  ]
+  return facts.join(', ')
 }
 
 function isoTime(ms: number): string {

@@ -14,6 +14,7 @@ import { identify } from '../authority/identify.ts'
 import type { ServerCertificate } from '../authority/server-certificate.ts'
 import { hostOf } from '../ingress/host-route.ts'
 import type { HttpIngress } from '../ingress/http.ts'
+import type { RelayCounts } from '../metrics/counts.ts'
 import { type AcceptContext, acceptSession } from './accept.ts'
 import type { Admission } from './admission.ts'
 import { type FrontDoor, guardFrontDoor, type PassThrough } from './front-door.ts'
@@ -40,6 +41,7 @@ export interface ServerOptions extends AcceptContext {
   readonly isOwnHost: (host: string) => boolean
   readonly ingress: HttpIngress
   readonly admission: Admission
+  readonly counts: Pick<RelayCounts, 'refused'>
   /** See FrontDoorOptions. */
   readonly passThrough: (serverName: string) => PassThrough | undefined
   /** True once the relay is shutting down. */
@@ -153,6 +155,7 @@ async function upgrade(
     const error = isTunnelError(cause) ? cause : new TunnelError('INTERNAL', '', { cause })
     const [traceId, source] = [newTrace(options), request.socket.remoteAddress ?? '']
     options.log.info({ code: error.code, source, traceId }, 'upgrade refused')
+    options.counts.refused('upgrade', error.code)
     const refusal = { outcome: error.code, detail: error.detail }
     options.audit(refusalEvent(provenSubject(peer), refusal, { source, object: request.url ?? '', traceId }))
     writeProblem(socket, error, traceId)

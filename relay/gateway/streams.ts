@@ -5,7 +5,7 @@ import { decodeOpenMeta, encodeOpenMeta, type OpenMeta } from '../../shared/hand
 import { parseResourceName, type ResourceName } from '../../shared/identity/names.ts'
 import type { Logger } from '../../shared/log.ts'
 import { Route } from '../../shared/mux/route.ts'
-import type { OpenFrame } from '../../shared/mux/session-handler.ts'
+import { isReattach, type OpenFrame } from '../../shared/mux/session-handler.ts'
 import type { Stream } from '../../shared/mux/stream.ts'
 import type { StreamHandler } from '../../shared/mux/stream-handler.ts'
 import { TunnelDuplex } from '../../shared/tunnel/duplex.ts'
@@ -13,6 +13,7 @@ import type { OpenRequest } from '../../shared/tunnel/opener.ts'
 import { Resumption } from '../../shared/tunnel/resumption.ts'
 import type { Audit } from '../audit/record.ts'
 import { StreamTale } from '../audit/stream-tale.ts'
+import type { RelayCounts } from '../metrics/counts.ts'
 import type { SitePlace, Store } from '../store/store.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 import { Turns } from './turns.ts'
@@ -27,6 +28,7 @@ export interface StreamsOptions {
   readonly sessions: Sessions
   readonly store: Pick<Store, 'isGranted'>
   readonly audit: Audit
+  readonly counts: RelayCounts
   readonly effects: Effects
   readonly log: Logger
 }
@@ -40,19 +42,33 @@ export class Streams {
   readonly #resumption: Resumption<SitePlace & { readonly resource: string }>
   /** Of the relay's own streams. */
   readonly #tales = new WeakMap<Stream, StreamTale>()
+  /** Of these, the ones whose target was dialled. */
+  readonly #reached = new WeakSet<Stream>()
 
   constructor(options: StreamsOptions) {
     this.#options = options
-    const { sessions, effects, log } = options
+    const { sessions, effects, log, counts } = options
     this.#resumption = new Resumption({
       effects,
       session: (place, agent) => sessions.pickAgent(place, place.resource, agent).session,
-      onResumed: ({ resource, trace }, attempts) => log.info({ resource, trace, attempts }, 'stream resumed'),
-      onGivenUp: ({ resource, trace }, error) =>
-        log.info({ resource, trace, code: error.code }, 'stream given up'),
-      onOpened: (stream) => this.#tales.get(stream)?.opened(),
-      onClosed: (stream, error) =>
-        this.#tales.get(stream)?.closed(error?.code ?? 'OK', stream.bytesSent, stream.bytesReceived),
+      onResumed: ({ resource, trace }, attempts) => {
+        counts.resumes.note('OK')
+        log.info({ resource, trace, attempts }, 'stream resumed')
+      },
+      onGivenUp: ({ resource, trace }, error) => {
+        counts.resumes.note(error.code)
+        log.info({ resource, trace, code: error.code }, 'stream given up')
+      },
+      onOpened: (stream) => {
+        this.#reached.add(stream)
+        this.#tales.get(stream)?.opened()
+      },
+      onClosed: (stream, error) => {
+        const code = error?.code ?? 'OK'
+        if (!this.#reached.has(stream)) counts.refused('stream', code)
+        counts.carried(stream.bytesSent, stream.bytesReceived)
+        this.#tales.get(stream)?.closed(code, stream.bytesSent, stream.bytesReceived)
+      },
     })
   }
 
@@ -64,8 +80,10 @@ export class Streams {
   route(frame: OpenFrame, from: LiveSession): void {
     const meta = decodeOpenMeta(frame.meta)
     const trace = meta.trace ?? this.#newTrace()
-    const { log, audit, effects } = this.#options
+    const { log, audit, effects, counts } = this.#options
     const { tenantId, environment, id } = from.principal
+    const isSearch = isReattach(frame)
+    let isAccepted = false
     const tale = new StreamTale({
       ...{ audit, effects, tenantId, environment },
       actor: { kind: 'connector', id },
@@ -75,10 +93,17 @@ export class Streams {
       attempt: meta.attempt,
     })
     const route = new Route(from.session, frame, {
-      accepted: () => tale.opened(),
+      accepted: () => {
+        isAccepted = true
+        if (isSearch) counts.resumes.note('OK')
+        tale.opened()
+      },
       ended: (wire, sent, received) => {
         const { resource } = meta
         const code = codeFromWire(wire)
+        if (!isAccepted && isSearch) counts.resumes.note(code)
+        else if (!isAccepted) counts.refused('stream', code)
+        counts.carried(sent, received)
         log.info({ trace, connector: id, resource, code, sent, received }, 'stream closed')
         tale.closed(code, sent, received)
       },
@@ -135,7 +160,9 @@ export class Streams {
       this.#tales.set(stream, tale)
       return stream
     } catch (error) {
-      tale.closed(isTunnelError(error) ? error.code : 'INTERNAL', 0, 0)
+      const code = isTunnelError(error) ? error.code : 'INTERNAL'
+      this.#options.counts.refused('stream', code)
+      tale.closed(code, 0, 0)
       throw error
     }
   }

@@ -20,8 +20,17 @@ export type ControlHandler = (params: unknown, signal: AbortSignal) => Promise<u
 export interface ControlOptions {
   /** Closes the channel when it aborts. */
   readonly signal: AbortSignal
+  /** What a GET is answered with, by its path. */
+  readonly pages?: Readonly<Record<string, () => ControlPage>>
   /** Hears of failures that no handler expected, for the log; the asker learns only INTERNAL. */
   readonly onFault?: (error: unknown, method: string) => void
+}
+
+/** A text for programs that speak HTTP and not this channel. */
+export interface ControlPage {
+  /** Media type. */
+  readonly type: string
+  readonly body: string
 }
 
 export interface ControlServer extends AsyncDisposable {
@@ -37,7 +46,7 @@ export interface ControlServer extends AsyncDisposable {
 export async function serveControl(
   path: string,
   handlers: Readonly<Record<string, ControlHandler>>,
-  { signal, onFault = () => {} }: ControlOptions,
+  { signal, onFault = () => {}, pages = {} }: ControlOptions,
 ): Promise<ControlServer> {
   signal.throwIfAborted()
   const isFile = process.platform !== 'win32'
@@ -47,7 +56,7 @@ export async function serveControl(
   const server = createServer(
     { headersTimeout: 5000, requestTimeout: 10_000, maxHeaderSize: 8192 },
     (request, response) => {
-      void answer({ request, response, handlers, onFault, stopping: stopping.signal })
+      void answer({ request, response, handlers, pages, onFault, stopping: stopping.signal })
     },
   )
   server.maxConnections = 64
@@ -77,15 +86,22 @@ interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly handlers: Readonly<Record<string, ControlHandler>>
+  readonly pages: Readonly<Record<string, () => ControlPage>>
   readonly onFault: (error: unknown, method: string) => void
   readonly stopping: AbortSignal
 }
 
-async function answer({ request, response, handlers, onFault, stopping }: Exchange): Promise<void> {
+async function answer(exchange: Exchange): Promise<void> {
+  const { request, response, handlers, onFault, stopping } = exchange
   const left = new AbortController()
   response.on('close', () => left.abort(new TunnelError('CANCELLED')))
   const method = (request.url ?? '').slice(PATH_PREFIX.length)
   try {
+    const page = pageOf(exchange)
+    if (page !== undefined) {
+      write(response, 200, page.type, Buffer.from(page.body))
+      return
+    }
     const handler = handlerOf(request, method, handlers)
     const params = parseJson(await readBody(request, MAX_REQUEST_BYTES))
     const result = (await handler(params, AbortSignal.any([left.signal, stopping]))) ?? null
@@ -95,6 +111,11 @@ async function answer({ request, response, handlers, onFault, stopping }: Exchan
     if (failure.error.code === 'INTERNAL' && !left.signal.aborted) onFault(error, method)
     send(response, errorEntry(failure.error.code).http, failure)
   }
+}
+
+function pageOf({ request, pages }: Exchange): ControlPage | undefined {
+  const path = request.url ?? ''
+  return request.method === 'GET' && Object.hasOwn(pages, path) ? pages[path]?.() : undefined
 }
 
 function handlerOf(
@@ -116,9 +137,13 @@ function handlerOf(
 function send(response: ServerResponse, status: number, answer: object): void {
   const body = Buffer.from(JSON.stringify(answer))
   if (body.length > MAX_RESPONSE_BYTES) throw new TunnelError('INTERNAL', 'The answer is too long.')
-  // One request a connection: nothing idle is left to wait for when the channel closes.
-  const headers = { 'content-type': 'application/json', 'content-length': body.length, connection: 'close' }
-  response.writeHead(status, headers).end(body)
+  write(response, status, 'application/json', body)
+}
+
+/** One request a connection: nothing idle is left to wait for when the channel closes. */
+function write(response: ServerResponse, status: number, type: string, body: Buffer): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': body.length, connection: 'close' })
+  response.end(body)
 }
 
 /** Only the owner may come near the socket, whatever the umask was when it was bound. */
