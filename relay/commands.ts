@@ -37,6 +37,7 @@ export function register(program: Command): void {
   addPublish(relay)
   addInspection(relay)
   addTenants(relay)
+  addRekey(relay)
   addEnvironments(relay)
 }
 
@@ -73,6 +74,7 @@ function addUp(relay: Command): void {
     )
     .option('--metrics <HOST:PORT>', 'numbers for Prometheus at http://HOST:PORT/metrics; loopback only')
     .option('--certificate-life <TIME>', "lifetime of agents' certificates, 2m to 90d", '7d')
+    .option('--key-command <PROGRAM>', 'a program that wraps the keys of secrets, in the place of master.key')
     .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
     .action(
       runAction(async ({ signal, output }, flags: Omit<UpOptions, 'signal' | 'output'>) => {
@@ -203,6 +205,18 @@ function addEnvironments(relay: Command): void {
       runAction(async ({ signal, output }, name: string, flags: TenantFlags) => {
         const { environmentRemove } = await import('./tenant-commands.ts')
         await environmentRemove({ ...flags, name, signal, output })
+      }),
+    )
+}
+
+function addRekey(relay: Command): void {
+  command(relay, 'rekey', 'seal the secrets of the store under new keys')
+    .option('--tenant <NAME>', 'those of one tenant only')
+    .option('--master', 'a new master key instead: the keys of all tenants are wrapped anew')
+    .action(
+      runAction(async ({ signal, output }, flags: DataFlags & { tenant?: string; master?: boolean }) => {
+        const { rekey } = await import('./tenant-commands.ts')
+        await rekey({ ...flags, signal, output })
       }),
     )
 }

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import type { ControlHandler } from '../shared/control/serve.ts'
 import { TunnelError } from '../shared/errors.ts'
 import { parseName } from '../shared/identity/names.ts'
+import { RELAY_CHAIN } from './audit/record.ts'
 import { method, operatorAct, tenantParam, textParam } from './control-method.ts'
 import type { Relay } from './relay.ts'
 
@@ -22,6 +23,10 @@ export function tenantHandlers(relay: Relay): Readonly<Record<string, ControlHan
         })),
       ),
     })),
+    rekey: method(
+      v.strictObject({ tenant: v.optional(textParam), master: v.boolean() }),
+      async ({ tenant, master }) => (master ? rewrap(relay) : rekey(relay, tenant)),
+    ),
     'environment-add': method(
       v.strictObject({ ...tenantParam, name: textParam, isProduction: v.boolean() }),
       async ({ tenant, name, isProduction }) => {
@@ -43,6 +48,33 @@ export function tenantHandlers(relay: Relay): Readonly<Record<string, ControlHan
       },
     ),
   }
+}
+
+/** Every tenant that has keys, or the one named. */
+async function rekey(relay: Relay, tenant: string | undefined): Promise<object> {
+  const { store, effects } = relay.authority
+  const tenants = await tenantsOf(relay, tenant)
+  let secrets = 0
+  for (const id of tenants) secrets += await store.rekey(id, operatorAct(effects))
+  return { tenants: tenants.length, secrets }
+}
+
+async function rewrap(relay: Relay): Promise<object> {
+  const { store, master, effects } = relay.authority
+  const tenants = await tenantsOf(relay, undefined)
+  await master.rotate(async () => {
+    for (const id of tenants) await store.rewrapKeys(id)
+  })
+  const { actor, source, traceId } = operatorAct(effects)
+  const deed = { action: 'key.rotate', object: 'master', outcome: 'OK' } as const
+  relay.trail.audit({ ...deed, tenantId: RELAY_CHAIN, actor, source, traceId })
+  return { tenants: tenants.length, secrets: 0 }
+}
+
+async function tenantsOf(relay: Relay, tenant: string | undefined): Promise<readonly string[]> {
+  if (tenant === undefined) return (await relay.authority.store.relay.listTenants()).map(({ id }) => id)
+  await requireTenant(relay, tenant)
+  return [tenant]
 }
 
 /** @throws {TunnelError} NOT_FOUND: for the operator only, who may know which tenants there are */

@@ -20,7 +20,6 @@ import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
 import { Sessions } from './gateway/sessions.ts'
 import { Streams } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
-import { RelayCounts } from './metrics/counts.ts'
 import { Publications } from './publications.ts'
 import type { Store } from './store/store.ts'
 
@@ -45,6 +44,8 @@ export interface RelayOptions {
   readonly log: Logger
   /** Lifetime of agents' certificates in ms. */
   readonly agentLifetimeMs?: number
+  /** A program that keeps the master key; without one it is in `master.key`. */
+  readonly keyCommand?: string | undefined
   /** The release that agents must state, of this version or a later one; any agent is taken where it is left out. */
   readonly requiredRelease?: ReleaseStatement | undefined
   /** What those get who have proved nothing yet, where it is not ADMISSION_LIMITS. */
@@ -70,7 +71,6 @@ export interface Relay {
   readonly publications: Publications
   readonly streams: Pick<Streams, 'waitingCount'>
   readonly admission: Admission
-  readonly counts: RelayCounts
   readonly trail: Pick<AuditTrail, 'audit' | 'flush'>
   /** Takes nothing new, lets streams end for at most `drainMs` (10 s), then closes everything. */
   stop(drainMs?: number): Promise<void>
@@ -86,8 +86,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { store } = authority
   const trail = new AuditTrail({ ...authority, log })
   const { audit } = trail
-  const traffic = trafficOf(options, store, audit)
-  const { sessions, streams } = traffic
+  const { sessions, streams } = trafficOf(options, store, audit)
   let isDraining = false
   const certificateFor = (hosts: readonly string[]) => certificateOf(options, authority, hosts)
   const renewCertificate = async (hosts: readonly string[]) => {
@@ -102,7 +101,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     log,
     audit,
     budget: createWindowBudget(WINDOW_BUDGET_BYTES),
-    ...traffic,
+    sessions,
     webSockets: new WebSocketServer(WEB_SOCKET_OPTIONS),
     opening: (frame, from) => streams.route(frame, from),
     requiredRelease: options.requiredRelease,
@@ -141,8 +140,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     address: { host: options.name, port: bound.port },
     listening: { host: options.listen.host, port: bound.port },
     authority,
-    ...traffic,
+    sessions,
     publications,
+    streams,
     admission,
     trail,
     stop,
@@ -158,23 +158,20 @@ function certificateOf(
   return ensureServerCertificate(serverCertificateDirectory(directory), authority, [name, ...hosts], effects)
 }
 
-interface Traffic {
-  readonly sessions: Sessions
-  readonly streams: Streams
-  readonly counts: RelayCounts
-}
-
 /** The living sessions and the streams over them. */
-function trafficOf({ effects, log }: RelayOptions, store: Store, audit: Audit): Traffic {
-  const counts = new RelayCounts(effects)
+function trafficOf(
+  { effects, log }: RelayOptions,
+  store: Store,
+  audit: Audit,
+): { sessions: Sessions; streams: Streams } {
   const sessions = new Sessions({
     effects,
     log,
     findAgent: (tenantId, id) => store.findAgent(tenantId, id),
     onAgent: (place) => streams.agentCame(place),
   })
-  const streams: Streams = new Streams({ sessions, store, audit, counts, effects, log })
-  return { sessions, streams, counts }
+  const streams: Streams = new Streams({ sessions, store, audit, effects, log })
+  return { sessions, streams }
 }
 
 function ingressOf(

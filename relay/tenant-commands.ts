@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { TunnelError } from '../shared/errors.ts'
 import { askRelay, type CommandContext } from './ask-relay.ts'
 
 const anything = v.object({})
@@ -17,6 +18,8 @@ const tenantsAnswer = v.object({
 const environmentsAnswer = v.object({
   environments: v.array(v.object({ name: v.string(), isProduction: v.boolean() })),
 })
+
+const rekeyAnswer = v.object({ tenants: v.number(), secrets: v.number() })
 
 /** `sallyport relay tenant add`. */
 export async function tenantAdd(options: CommandContext & { name: string }): Promise<void> {
@@ -68,4 +71,20 @@ export async function environmentRemove(options: TenantContext & { name: string 
   const { tenant, name, output } = options
   await askRelay(options, 'environment-remove', { tenant, name }, anything)
   output.result({ tenant, environment: name }, `environment ${name} of ${tenant} is gone`)
+}
+
+/** `sallyport relay rekey`. */
+export async function rekey(options: CommandContext & { tenant?: string; master?: boolean }): Promise<void> {
+  const { tenant, master = false, output } = options
+  if (master && tenant !== undefined) {
+    throw new TunnelError('USAGE', 'The master key is one for all tenants: say --master or --tenant.')
+  }
+  const params = tenant === undefined ? { master } : { master, tenant }
+  const { tenants, secrets } = await askRelay(options, 'rekey', params, rekeyAnswer)
+  output.result(
+    { master, tenants, secrets },
+    master
+      ? `a new master key wraps the keys of ${tenants} tenants`
+      : `${secrets} secrets of ${tenants} tenants are sealed under new keys`,
+  )
 }

@@ -5,6 +5,7 @@ import type { Effects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import { openSqliteStore } from '../store/sqlite-store.ts'
 import type { Store } from '../store/store.ts'
+import { type MasterKeys, openMasterKeys } from '../store/vault/master-keys.ts'
 import { type CertificateAuthority, createAuthority, loadAuthority } from './certificate-authority.ts'
 import type { AuthorityContext } from './context.ts'
 
@@ -26,6 +27,8 @@ export interface AuthorityOptions {
   readonly agentLifetimeMs?: number
   /** See {@link CONNECTOR_LIFETIME}. */
   readonly connectorLifetimeMs?: number
+  /** A program that keeps the master key; without one it is in `master.key`. */
+  readonly keyCommand?: string | undefined
 }
 
 /** The part of the data directory for {@link ensureServerCertificate}. */
@@ -54,10 +57,13 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   if (known !== undefined && !(await exists(storePath))) {
     throw new TunnelError('STORE', `${storePath} is missing.`, { next: 'restore relay.db from a backup' })
   }
-  const store = await openSqliteStore(storePath)
+  let master: MasterKeys | undefined
+  const store = await openSqliteStore(storePath, { effects, wrappers: () => master?.wrappers() ?? [] })
   try {
+    const isFirstRun = !(await store.relay.hasTenantKeys())
+    master = await openMasterKeys({ directory, effects, keyCommand: options.keyCommand, isFirstRun })
     const authority = known ?? (await firstRun(store, authorityDirectory, effects))
-    return { store, authority, effects, agentLifetimeMs, connectorLifetimeMs }
+    return { store, authority, master, effects, agentLifetimeMs, connectorLifetimeMs }
   } catch (err) {
     await store[Symbol.asyncDispose]()
     throw err

@@ -1,5 +1,6 @@
 import type { Effects } from '../../shared/effects.ts'
 import type { Store } from '../store/store.ts'
+import type { MasterKeys } from '../store/vault/master-keys.ts'
 import type { CertificateAuthority } from './certificate-authority.ts'
 
 /** What every act of the authority needs. */
@@ -7,6 +8,8 @@ export interface AuthorityContext {
   readonly store: Store
   readonly authority: CertificateAuthority
   readonly effects: Effects
+  /** What wraps the keys under which secrets are sealed. */
+  readonly master: MasterKeys
   /** Of agents' certificates. */
   readonly agentLifetimeMs: number
   /** Of connectors' certificates. */

@@ -1,24 +1,36 @@
 import { Kysely } from 'kysely'
+import type { Effects } from '../../shared/effects.ts'
 import { auditQueries } from '../audit/queries.ts'
 import { agentChanges, agentQueries, tokenQueries } from './agent-queries.ts'
 import { connectorChanges, connectorQueries, grantQueries } from './connector-queries.ts'
 import { publicationQueries } from './publication-queries.ts'
+import { secretQueries } from './secret-queries.ts'
 import { type StatementSeen, sqliteDialect } from './sqlite-dialect.ts'
 import { openDatabase } from './sqlite-file.ts'
 import type { Store } from './store.ts'
 import type { Tables } from './tables.ts'
 import { environmentQueries, relayWideQueries } from './tenant-queries.ts'
+import type { KeyWrapper } from './vault/master-key.ts'
+import { Vault } from './vault/vault.ts'
+
+export interface StoreOptions {
+  readonly effects: Pick<Effects, 'randomBytes' | 'date'>
+  /** What wraps the keys of the tenants, the one in use first. */
+  readonly wrappers: () => readonly KeyWrapper[]
+  /** Hears of each statement before it runs, with its values: for tests that look at all of them. */
+  readonly onStatement?: StatementSeen
+}
 
 /**
  * Opens the store in one SQLite file, or makes it where there is no file. Statements run one after the other on the
  * caller's thread (a look-up takes some 50 microseconds, a change waits for the disk): keep it off the way of bytes.
  *
  * @param path a file in a private directory; SQLite puts `-wal` and `-shm` files beside it
- * @param onStatement hears of each statement before it runs, with its values: for tests that look at all of them
  * @throws {TunnelError} STORE where the file exists but is empty, damaged or of a later version; PERMISSIONS where it
  * is open to others
  */
-export async function openSqliteStore(path: string, onStatement?: StatementSeen): Promise<Store> {
+export async function openSqliteStore(path: string, options: StoreOptions): Promise<Store> {
+  const { effects, wrappers, onStatement } = options
   const db = new Kysely<Tables>({ dialect: sqliteDialect(await openDatabase(path), onStatement) })
   return {
     relay: relayWideQueries(db),
@@ -31,6 +43,7 @@ export async function openSqliteStore(path: string, onStatement?: StatementSeen)
     ...grantQueries(db),
     ...publicationQueries(db),
     ...auditQueries(db),
+    ...secretQueries(db, new Vault({ db, effects, wrappers })),
     [Symbol.asyncDispose]: async () => {
       // Kysely closes only what it used once.
       await db.selectFrom('tenants').select('id').limit(1).execute()

@@ -1,5 +1,6 @@
 import type { Act } from '../audit/record.ts'
 import type { AuditStore } from '../audit/store.ts'
+import type { SecretStore } from './secret-queries.ts'
 import type { EnvironmentRecord, RelayWideStore } from './tenants.ts'
 
 /**
@@ -19,6 +20,7 @@ export interface Store
     ConnectorStore,
     PublicationStore,
     AuditStore,
+    SecretStore,
     AsyncDisposable {
   /** What concerns all tenants. Nothing that one tenant's people may ask for goes through here. */
   readonly relay: RelayWideStore

@@ -60,5 +60,7 @@ export interface Tables {
     detail: string
     hash: Uint8Array
   }
+  tenant_keys: { tenant_id: string; version: number; wrapped: Uint8Array; created_at: number }
+  secrets: { tenant_id: string; name: string; sealed: Uint8Array; changed_at: number }
   audit_checkpoints: { tenant_id: string; seq: number; time: number; hash: Uint8Array; signature: Uint8Array }
 }

@@ -35,6 +35,9 @@ export function relayWideQueries(db: Database): RelayWideStore {
       return row?.tenant_id
     },
 
+    hasTenantKeys: async () =>
+      (await db.selectFrom('tenant_keys').select('version').limit(1).executeTakeFirst()) !== undefined,
+
     appendAudit: (events) =>
       db.transaction().execute(async (tx) => {
         const chains = new Set([RELAY_CHAIN])

@@ -27,6 +27,8 @@ export interface RelayWideStore {
   addTenant(id: string, act: Act): Promise<void>
   /** Whose join token this is, whether it can still be spent or not. Who asks has shown the token. */
   tenantOfJoinToken(tokenHash: Uint8Array): Promise<string | undefined>
+  /** True where a key of any tenant was wrapped. */
+  hasTenantKeys(): Promise<boolean>
   /**
    * Writes the events into their chains, all or none of them, in one transaction. Those of a tenant that has been removed
    * are left out.

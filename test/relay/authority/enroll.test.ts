@@ -122,6 +122,7 @@ test('an agent is known by its certificate', async (t) => {
   assert.deepEqual(await identify(context, certificate, true), {
     kind: 'agent',
     tenantId: 'default',
+    environment: 'production',
     id: answer.agentId,
     site: 'berlin',
     generation: 1,

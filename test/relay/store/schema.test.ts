@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { SCHEMA_VERSION } from '../../../relay/store/schema.ts'
 import { openSqliteStore } from '../../../relay/store/sqlite-store.ts'
 import { actAt } from '../../support/acts.ts'
-import { newConnector, temporaryDirectory } from './store-fixture.ts'
+import { newConnector, storeOptions, temporaryDirectory } from './store-fixture.ts'
 
 const T = 'default'
 
@@ -44,13 +44,13 @@ test('a store of version 1 is brought to the newest with all that is in it', asy
     resource: 'db',
   } as const
   {
-    await using store = await openSqliteStore(path)
+    await using store = await openSqliteStore(path, storeOptions())
     assert.deepEqual(await store.listSites(T), [{ environment: 'production', name: 'berlin' }])
     await store.publish(T, sni, actAt())
     await store.addConnector(T, newConnector('c1', 'shop'), [{ site: 'berlin', resource: 'db' }], actAt())
   }
   assert.equal(versionOf(path), SCHEMA_VERSION)
-  await using again = await openSqliteStore(path)
+  await using again = await openSqliteStore(path, storeOptions())
   assert.deepEqual(await again.listPublications(T), [
     { kind: 'host', address: 'app.example.org', environment: 'production', site: 'berlin', resource: 'web' },
     sni,
@@ -65,7 +65,7 @@ test('a step that fails leaves the store as it was', async (t) => {
     "INSERT INTO publications VALUES ('default', 'tcp', 'x', 'berlin', 'db'); CREATE TABLE publications_2 (a)",
   )
   db.close()
-  await assert.rejects(openSqliteStore(path), { code: 'STORE' })
+  await assert.rejects(openSqliteStore(path, storeOptions()), { code: 'STORE' })
   assert.equal(versionOf(path), 1)
   const after = new DatabaseSync(path)
   assert.equal(after.prepare('SELECT count(*) AS n FROM publications').get()?.n, 3)
@@ -73,7 +73,7 @@ test('a step that fails leaves the store as it was', async (t) => {
 })
 
 test('a name is published by one kind only, an address of TCP beside it', async (t) => {
-  await using store = await openSqliteStore(join(await temporaryDirectory(t), 'relay.db'))
+  await using store = await openSqliteStore(join(await temporaryDirectory(t), 'relay.db'), storeOptions())
   const one = {
     kind: 'host',
     address: 'app.example.org',

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { openSqliteStore } from '../../../relay/store/sqlite-store.ts'
 import type { Store } from '../../../relay/store/store.ts'
 import { actAt } from '../../support/acts.ts'
-import { hashOf, newAgent, newConnector, openTestStore } from './store-fixture.ts'
+import { hashOf, newAgent, newConnector, openTestStore, storeOptions } from './store-fixture.ts'
 
 const T = 'default'
 
@@ -46,7 +46,7 @@ test('of many uses of one token at the same time exactly one wins', async (t) =>
 
 test('a token that was spent through one opening of the file is spent for every other', async (t) => {
   const { store, path } = await openTestStore(t)
-  await using other = await openSqliteStore(path)
+  await using other = await openSqliteStore(path, storeOptions())
   await store.createJoinToken(
     T,
     { tokenHash: hashOf('x'), site: 'berlin', environment: 'production', expiresAt: 2_000 },
@@ -82,7 +82,7 @@ test('an agent that cannot be inserted leaves its token unspent', async (t) => {
 test('what was committed is there after the store was opened anew', async (t) => {
   const { store, path } = await openTestStore(t)
   await enrolled(store)
-  await using again = await openSqliteStore(path)
+  await using again = await openSqliteStore(path, storeOptions())
   assert.deepEqual(await again.findAgent(T, 'a'), {
     ...newAgent('a'),
     environment: 'production',

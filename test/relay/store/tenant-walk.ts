@@ -88,6 +88,18 @@ export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.
     nothing: gives(false),
   },
   listPublications: { call: (store, t) => store.listPublications(t, 'production'), nothing: gives([]) },
+  putSecret: {
+    call: (store, t) => store.putSecret(t, 'new', Buffer.from('new'), act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  getSecret: {
+    call: async (store, t) => (await store.getSecret(t, 'totp/ann'))?.reveal().toString(),
+    nothing: gives(undefined),
+  },
+  listSecrets: { call: (store, t) => store.listSecrets(t), nothing: gives([]) },
+  removeSecret: { call: (store, t) => store.removeSecret(t, 'totp/ann', act), nothing: gives(false) },
+  rekey: { call: (store, t) => store.rekey(t, act), nothing: gives(0) },
+  rewrapKeys: { call: (store, t) => store.rewrapKeys(t), nothing: gives(undefined) },
   readAudit: {
     call: (store, t) => store.readAudit(t, { order: 'oldest', limit: 10, filter: { object: 'berlin' } }),
     nothing: gives({ records: [], next: undefined }),
@@ -120,6 +132,7 @@ export async function fillTenant(store: Store, tenant: string): Promise<void> {
   await store.enrollAgent(tenant, hashOf('spent'), newAgent('a'), act)
   await store.addConnector(tenant, newConnector('c', 'app'), [{ site: 'berlin', resource: 'db' }], act)
   await store.publish(tenant, PUBLICATION, act)
+  await store.putSecret(tenant, 'totp/ann', Buffer.from(`seed of ${tenant}`), act)
   await store.addAuditCheckpoint(tenant, {
     tenantId: tenant,
     seq: 2,
