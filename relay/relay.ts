@@ -20,6 +20,7 @@ import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
 import { Sessions } from './gateway/sessions.ts'
 import { Streams } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
+import { RelayCounts } from './metrics/counts.ts'
 import { Publications } from './publications.ts'
 import type { Store } from './store/store.ts'
 
@@ -71,6 +72,7 @@ export interface Relay {
   readonly publications: Publications
   readonly streams: Pick<Streams, 'waitingCount'>
   readonly admission: Admission
+  readonly counts: RelayCounts
   readonly trail: Pick<AuditTrail, 'audit' | 'flush'>
   /** Takes nothing new, lets streams end for at most `drainMs` (10 s), then closes everything. */
   stop(drainMs?: number): Promise<void>
@@ -86,7 +88,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { store } = authority
   const trail = new AuditTrail({ ...authority, log })
   const { audit } = trail
-  const { sessions, streams } = trafficOf(options, store, audit)
+  const traffic = trafficOf(options, store, audit)
+  const { sessions, streams } = traffic
   let isDraining = false
   const certificateFor = (hosts: readonly string[]) => certificateOf(options, authority, hosts)
   const renewCertificate = async (hosts: readonly string[]) => {
@@ -101,7 +104,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     log,
     audit,
     budget: createWindowBudget(WINDOW_BUDGET_BYTES),
-    sessions,
+    ...traffic,
     webSockets: new WebSocketServer(WEB_SOCKET_OPTIONS),
     opening: (frame, from) => streams.route(frame, from),
     requiredRelease: options.requiredRelease,
@@ -140,9 +143,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     address: { host: options.name, port: bound.port },
     listening: { host: options.listen.host, port: bound.port },
     authority,
-    sessions,
+    ...traffic,
     publications,
-    streams,
     admission,
     trail,
     stop,
@@ -158,20 +160,23 @@ function certificateOf(
   return ensureServerCertificate(serverCertificateDirectory(directory), authority, [name, ...hosts], effects)
 }
 
+interface Traffic {
+  readonly sessions: Sessions
+  readonly streams: Streams
+  readonly counts: RelayCounts
+}
+
 /** The living sessions and the streams over them. */
-function trafficOf(
-  { effects, log }: RelayOptions,
-  store: Store,
-  audit: Audit,
-): { sessions: Sessions; streams: Streams } {
+function trafficOf({ effects, log }: RelayOptions, store: Store, audit: Audit): Traffic {
+  const counts = new RelayCounts(effects)
   const sessions = new Sessions({
     effects,
     log,
     findAgent: (tenantId, id) => store.findAgent(tenantId, id),
     onAgent: (place) => streams.agentCame(place),
   })
-  const streams: Streams = new Streams({ sessions, store, audit, effects, log })
-  return { sessions, streams }
+  const streams: Streams = new Streams({ sessions, store, audit, counts, effects, log })
+  return { sessions, streams, counts }
 }
 
 function ingressOf(

@@ -12,6 +12,10 @@ import { parseStatement } from '../shared/release/statement.ts'
 import { formatListening } from '../shared/tunnel/tcp-listener.ts'
 import { AGENT_LIFETIME } from './authority/authority.ts'
 import { controlHandlers } from './control.ts'
+import { collectMetrics } from './metrics/collect.ts'
+import { formatMetrics, METRICS_TYPE } from './metrics/exposition.ts'
+import { watchLoopDelay } from './metrics/loop-delay.ts'
+import { serveMetrics } from './metrics/serve.ts'
 import { startRelay } from './relay.ts'
 
 export interface UpOptions {
@@ -21,6 +25,7 @@ export interface UpOptions {
   readonly certificateLife?: string
   readonly keyCommand?: string
   readonly requireRelease?: string
+  readonly metrics?: string
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug'
   readonly signal: AbortSignal
   readonly output: Output
@@ -30,6 +35,7 @@ export interface UpOptions {
 export async function up(options: UpOptions): Promise<void> {
   const { signal, output, data } = options
   const listen = parseListenAddress(options.listen)
+  const metricsAddress = options.metrics === undefined ? undefined : parseListenAddress(options.metrics)
   const log = createLog({ level: options.logLevel })
   const relay = await startRelay({
     directory: data,
@@ -45,12 +51,20 @@ export async function up(options: UpOptions): Promise<void> {
       : { agentLifetimeMs: parseDuration(options.certificateLife, AGENT_LIFETIME) }),
   })
   try {
+    using loopDelay = watchLoopDelay(realEffects)
+    const metrics = () => formatMetrics(collectMetrics(relay, loopDelay))
+    await using scraped = metricsAddress && (await serveMetrics(metricsAddress, metrics))
     await using _control = await serveControl(controlPath(data), controlHandlers(relay), {
       signal,
+      pages: { '/metrics': () => ({ type: METRICS_TYPE, body: metrics() }) },
       onFault: (err, method) => log.error({ err, method }, 'control request failed'),
     })
     const address = formatListening(relay.address.host, relay.address.port)
     output.result({ event: 'listening', address, data }, `relay at ${address}, data in ${data}`)
+    if (metricsAddress !== undefined && scraped !== undefined) {
+      const at = formatListening(metricsAddress.host, scraped.port)
+      output.result({ event: 'metrics', address: at }, `metrics at http://${at}/metrics`)
+    }
     output.result({ event: 'ready' }, 'ready')
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve()
