@@ -41,6 +41,12 @@ export interface WorldAgent {
   connected(): Promise<void>
 }
 
+interface SessionRow {
+  readonly session: string
+  readonly kind: string
+  readonly name: string
+}
+
 /** A relay, agents and connectors by their real commands, each in a process of its own. */
 export class World implements AsyncDisposable {
   readonly root: string
@@ -134,6 +140,12 @@ export class World implements AsyncDisposable {
       ...(options.mortal?.includes(name) ? ['--no-resume'] : []),
     ]
     await runPart(['agent', 'allow', `${name}=${place}`, ...flags, '--data', data], options)
+  }
+
+  /** The names of the sessions of a site's agents. */
+  async sessionsOf(site: string): Promise<string[]> {
+    const { sessions } = (await this.atRelay('relay', 'status')) as unknown as { sessions: SessionRow[] }
+    return sessions.flatMap(({ kind, name, session }) => (kind === 'agent' && name === site ? [session] : []))
   }
 
   /** A credentials file for the resources. */
