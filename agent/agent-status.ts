@@ -8,6 +8,8 @@ export interface SessionStatus {
   readonly relay: string
   /** Milliseconds since 1970. */
   readonly since: number
+  /** The TLS inspector on the way, by its certificate: it can read and change what passes. */
+  readonly inspector?: string
   readonly links: number
   readonly streams: number
   /** Smallest round trip of late in ms; absent before the first measurement. */

@@ -5,6 +5,7 @@ import { TunnelError } from '../shared/errors.ts'
 import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
 import type { Logger } from '../shared/log.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
+import { DIRECT_NETWORK, type Network } from '../shared/network/network.ts'
 import type { Rules } from '../shared/policy/rule.ts'
 import { describeRunning, type RunningRelease } from '../shared/release/running.ts'
 import { formatStatement } from '../shared/release/statement.ts'
@@ -38,6 +39,8 @@ export interface AgentOptions {
   readonly release?: RunningRelease
   /** How many sessions it keeps, where that is not what its settings say. */
   readonly sessions?: SessionCount
+  /** How the relay is reached, which may depend on the settings; directly unless told otherwise. */
+  readonly network?: (settings: AgentSettings) => Promise<Network>
   /** Stands in for the system's names in tests. */
   readonly resolver?: Resolver
   /** False: targets are never asked how they are, for tests that count what reaches them. */
@@ -73,7 +76,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     })
   }
   const settings = await readSettings(directory, identity)
-  const agent = new RunningAgent(options, identity, settings)
+  const network = (await options.network?.(settings)) ?? DIRECT_NETWORK
+  const agent = new RunningAgent(options, identity, settings, network)
   const rules = await watchRules(rulesPath(directory), {
     effects,
     onChange: ({ rules: next, added, removed, changed }) => {
@@ -102,6 +106,7 @@ class RunningAgent {
   readonly #budget = createWindowBudget(WINDOW_BUDGET_BYTES)
   readonly #addresses: readonly RelayAddress[]
   readonly #sessions: AgentSessions
+  readonly #network: Network
   #identity: AgentIdentity
   readonly #path: PathWatch
   readonly #relayNumbers = createRelayNumbers()
@@ -111,9 +116,10 @@ class RunningAgent {
   readonly #streams: AgentStreams
   readonly #health: AgentHealth
 
-  constructor(options: AgentOptions, identity: AgentIdentity, settings: AgentSettings) {
+  constructor(options: AgentOptions, identity: AgentIdentity, settings: AgentSettings, network: Network) {
     this.#options = options
     this.#identity = identity
+    this.#network = network
     this.#addresses = settings.addresses
     this.#path = createPathWatch({ ...options, ...settings })
     this.#instance = options.effects.randomBytes(16)
@@ -173,6 +179,7 @@ class RunningAgent {
     const renewed = keepRenewed(this.#identity, {
       directory,
       addresses: this.#addresses,
+      network: this.#network,
       effects,
       signal: stop.signal,
       version: PRODUCT_VERSION,
@@ -240,7 +247,7 @@ class RunningAgent {
       address,
       otherAddresses,
       pingIntervalMs: this.#path.pingIntervalMs,
-      identity: () => this.#identity,
+      identity: () => ({ ...this.#identity, network: this.#network }),
       hello: async () => ({
         instance: this.#instance,
         held: await held(),
@@ -275,6 +282,7 @@ function statusOf({ tunnel, since, isLeaving }: StandingSession): SessionStatus 
     session: tunnel.relay.session,
     relay: formatRelayAddress(tunnel.address),
     since,
+    ...(tunnel.inspector === undefined ? {} : { inspector: tunnel.inspector }),
     links: tunnel.session.linkCount,
     streams: tunnel.session.streamCount,
     ...(Number.isFinite(rttMs) ? { rttMs: Math.round(rttMs * 100) / 100 } : {}),

@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
 import { defaultDataDirectory } from '../shared/config/data-directory.ts'
+import type { NetworkChoice } from '../shared/network/choice.ts'
+import { addNetworkFlags } from '../shared/network/flags.ts'
 import { addLocal } from './local/commands.ts'
 import type { AllowFlags } from './rules-commands.ts'
 import type { RunFlags } from './run-command.ts'
@@ -13,7 +15,7 @@ interface DataFlags {
   readonly data: string
 }
 
-interface JoinFlags extends DataFlags {
+interface JoinFlags extends DataFlags, NetworkChoice {
   readonly joinFile?: string
   readonly replace?: boolean
   readonly service?: boolean
@@ -44,7 +46,7 @@ function command(parent: Command, name: string, description: string): Command {
 }
 
 function addLife(agent: Command): void {
-  command(agent, 'join', 'make this an agent of a relay, once')
+  addNetworkFlags(command(agent, 'join', 'make this an agent of a relay, once'), { inspector: true })
     .argument('[STRING]', 'the join string of `sallyport relay join-token`; - reads it from standard input')
     .option('--join-file <FILE>', 'a file that holds it; - is standard input')
     .option('--replace', 'put a new identity in the place of the present one')
@@ -57,7 +59,7 @@ function addLife(agent: Command): void {
         await joinRelay({ ...flags, text, stdin, environment: process.env, signal, output })
       }),
     )
-  command(agent, 'run', 'keep the tunnel up')
+  addNetworkFlags(command(agent, 'run', 'keep the tunnel up'), { inspector: true })
     .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
     .option('--mask <KIND>', 'WebSocket masks: zero (fast, inside verified TLS) or random', 'zero')
     .option(

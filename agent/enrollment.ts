@@ -10,6 +10,7 @@ import {
 import { type JoinInvitation, parseJoinString } from '../shared/identity/join-string.ts'
 import { exportKey, fingerprint, formatFingerprint, generateKey, importKey } from '../shared/identity/keys.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import type { NetworkChoice } from '../shared/network/choice.ts'
 import { DIRECT_NETWORK, type Network } from '../shared/network/network.ts'
 import { Secret } from '../shared/secret.ts'
 import { fetchPinnedCa } from './first-contact.ts'
@@ -31,6 +32,8 @@ export interface JoinOptions {
   readonly replace?: boolean
   /** How to get to the relay; directly unless told otherwise. */
   readonly network?: Network
+  /** How to get there from now on, for the settings; what they say already stays without it. */
+  readonly networkChoice?: NetworkChoice
 }
 
 /** What a person on the site may want to see, and to compare with what the relay shows. */
@@ -59,7 +62,7 @@ export async function join(joinString: string, directory: string, options: JoinO
   const identity = await enroll(invitation, address, ca, options)
   await writeIdentity(directory, identity)
   // After the identity: should this be lost, it is made again from there.
-  await writeSettings(directory, identity)
+  await writeSettings(directory, identity, options.networkChoice)
   return {
     identity,
     fingerprint: fingerprintOf(identity),

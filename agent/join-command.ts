@@ -1,12 +1,16 @@
 import type { Readable } from 'node:stream'
 import type { Output } from '../shared/cli/output.ts'
 import { realEffects } from '../shared/effects.ts'
+import type { NetworkChoice } from '../shared/network/choice.ts'
+import { describePlan } from '../shared/network/find-network.ts'
+import { networkFlags } from '../shared/network/flags.ts'
 import { PRODUCT_VERSION } from '../shared/version.ts'
 import { join } from './enrollment.ts'
+import { joiningNetwork, keepCredentials, networkSettings, readKeptNetwork } from './network.ts'
 import { prepareJoin, serviceByDefault } from './service/join-service.ts'
 import { readJoinString } from './service/join-source.ts'
 
-export interface JoinCommandOptions {
+export interface JoinCommandOptions extends NetworkChoice {
   readonly data: string
   /** The join string itself, `-` for standard input, or undefined. */
   readonly text: string | undefined
@@ -28,9 +32,16 @@ export async function joinRelay(options: JoinCommandOptions): Promise<void> {
     output.note(
       'the join string stood where other users of this machine can read it; it works once, and that is now',
     )
+  const flags = networkFlags(options)
+  // A file that only this user can read is read before the service's user takes over.
+  const kept = await readKeptNetwork(flags)
   const isService = options.service ?? serviceByDefault(data)
   // Before the token is spent: what cannot become a service is said now.
   const start = isService ? await prepareJoin(data, signal) : undefined
+  const settings = await networkSettings(data)
+  const sources = { directory: data, flags, environment, settings }
+  const { network, plan } = await joiningNetwork(sources, kept)
+  if (plan.origin !== 'default') output.note(`way to the relay: ${describePlan(plan)}`)
   const joined = await output.progress(
     'joining the relay',
     join(joinString.reveal(), data, {
@@ -39,8 +50,11 @@ export async function joinRelay(options: JoinCommandOptions): Promise<void> {
       version: PRODUCT_VERSION,
       instance: realEffects.randomBytes(16).toString('hex'),
       ...(options.replace === true ? { replace: true } : {}),
+      network,
+      networkChoice: { ...settings, ...kept.choice },
     }),
   )
+  await keepCredentials(data, kept)
   const { site, agentId } = joined.identity
   const { fingerprint, caFingerprint } = joined
   const where = isService ? '' : ` --data ${data}`

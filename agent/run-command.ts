@@ -4,16 +4,20 @@ import { controlPath } from '../shared/control/path.ts'
 import { serveControl } from '../shared/control/serve.ts'
 import { realEffects } from '../shared/effects.ts'
 import { TunnelError } from '../shared/errors.ts'
+import type { NetworkChoice } from '../shared/network/choice.ts'
+import { describePlan } from '../shared/network/find-network.ts'
+import { networkFlags } from '../shared/network/flags.ts'
 import { describeRunning, runningRelease } from '../shared/release/running.ts'
 import { type Agent, startAgent } from './agent.ts'
 import { controlHandlers } from './local/control.ts'
 import { type LogFlags, openLog } from './local/log.ts'
 import { serveStatusPage } from './local/status-page.ts'
+import { agentNetwork, networkSettings } from './network.ts'
 import { joinAtFirstBoot } from './service/first-boot.ts'
 import { connectNotify } from './service/notify.ts'
 import { superviseService } from './service/supervision.ts'
 
-export interface RunFlags extends LogFlags {
+export interface RunFlags extends LogFlags, NetworkChoice {
   readonly data: string
   readonly mask: string
   readonly joinFile?: string
@@ -39,8 +43,15 @@ export async function run(options: RunFlags & Context): Promise<void> {
   const { log } = opened
   const release = await runningRelease(signal)
   log.info({ release: describeRunning(release) }, 'agent starts')
+  const sources = { directory: data, flags: networkFlags(options), environment }
+  const networkFor = async (settings: NetworkChoice) => {
+    const { network, plan } = await agentNetwork({ ...sources, settings })
+    log.info({ way: describePlan(plan), inspector: plan.acceptInspector }, 'way to the relay')
+    return network
+  }
   await joinAtFirstBoot({
     data,
+    network: async () => networkFor(await networkSettings(data)),
     file: options.joinFile,
     environment,
     stdin,
@@ -48,7 +59,15 @@ export async function run(options: RunFlags & Context): Promise<void> {
     effects: realEffects,
     log,
   })
-  const agent = await startAgent({ directory: data, effects: realEffects, log, signal, mask, release })
+  const agent = await startAgent({
+    directory: data,
+    effects: realEffects,
+    log,
+    signal,
+    mask,
+    release,
+    network: (settings) => networkFor(settings.network),
+  })
   await using _control = await serveControl(controlPath(data), controlHandlers(agent), {
     signal,
     onFault: (err, method) => log.error({ err, method }, 'control request failed'),

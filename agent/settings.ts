@@ -4,6 +4,7 @@ import { relayAddressesSchema, serverNameSchema } from '../shared/identity/crede
 import { NAME_PATTERN } from '../shared/identity/names.ts'
 import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
 import { ID_PATTERN } from '../shared/identity/subject.ts'
+import { type NetworkChoice, networkChoiceSchema } from '../shared/network/choice.ts'
 import type { AgentIdentity } from './identity-store.ts'
 import type { SessionCount } from './sessions.ts'
 
@@ -20,6 +21,8 @@ export interface AgentSettings {
   readonly sessions: SessionCount
   /** Most silence in ms before the agent asks whether the relay lives; `agent doctor` measures it. Absent: the relay decides. */
   readonly pingIntervalMs?: number
+  /** How the relay is reached. A proxy's password stands in a file of its own. */
+  readonly network: NetworkChoice
 }
 
 /** A second session costs the relay memory and gives streams a path at the moment in which the first is lost. */
@@ -32,6 +35,7 @@ const settingsSchema = v.strictObject({
   serverName: serverNameSchema,
   sessions: v.optional(v.picklist([1, 2]), DEFAULT_SESSIONS),
   pingIntervalMs: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1_000), v.maxValue(120_000))),
+  network: v.optional(networkChoiceSchema, {}),
 })
 
 type Content = v.InferInput<typeof settingsSchema>
@@ -66,13 +70,34 @@ export async function writePingInterval(
   else file.set('pingIntervalMs', pingIntervalMs)
 }
 
-/** Replaces `settings.json` by what joining gave. */
-export async function writeSettings(directory: string, identity: AgentIdentity): Promise<AgentSettings> {
+/** Replaces `settings.json` by what joining gave. How the relay is reached stays, unless `network` is given. */
+export async function writeSettings(
+  directory: string,
+  identity: AgentIdentity,
+  network?: NetworkChoice,
+): Promise<AgentSettings> {
   const { agentId, site, addresses, serverName } = identity
   const file = await openFile(directory)
   const sessions = DEFAULT_SESSIONS
-  file.store = { agentId, site, relays: addresses.map(formatRelayAddress), serverName, sessions }
-  return { agentId, site, addresses, serverName, sessions }
+  const kept = { network: network ?? networkOf(file.store) }
+  file.store = { agentId, site, relays: addresses.map(formatRelayAddress), serverName, sessions, ...kept }
+  return { agentId, site, addresses, serverName, sessions, ...kept }
+}
+
+/** How the relay is reached, as far as `settings.json` says so; it need not exist. */
+export async function readNetworkChoice(directory: string): Promise<NetworkChoice> {
+  return networkOf((await openFile(directory)).store)
+}
+
+/** Replaces how the relay is reached, and nothing else. */
+export async function writeNetworkChoice(directory: string, network: NetworkChoice): Promise<void> {
+  const file = await openFile(directory)
+  file.set('network', network)
+}
+
+function networkOf(store: { readonly network?: unknown }): NetworkChoice {
+  const parsed = v.safeParse(networkChoiceSchema, store.network ?? {})
+  return parsed.success ? parsed.output : {}
 }
 
 async function openFile(directory: string) {

@@ -5,14 +5,18 @@ import { realEffects } from '../shared/effects.ts'
 import type { TunnelError } from '../shared/errors.ts'
 import { readCredentials } from '../shared/identity/credentials.ts'
 import { parseResourceName } from '../shared/identity/names.ts'
+import type { NetworkChoice } from '../shared/network/choice.ts'
+import { findNetwork } from '../shared/network/find-network.ts'
+import { networkFlags } from '../shared/network/flags.ts'
 import { formatListening } from '../shared/tunnel/tcp-listener.ts'
 import { Connector } from './connection.ts'
 import { forwardLocally } from './local-forward.ts'
 
-export interface ConnectOptions {
+export interface ConnectOptions extends NetworkChoice {
   readonly resource: string
   readonly listen: string
   readonly credentials: string
+  readonly environment: NodeJS.ProcessEnv
   readonly signal: AbortSignal
   readonly output: Output
 }
@@ -23,10 +27,18 @@ export async function connect(options: ConnectOptions): Promise<void> {
   parseResourceName(resource)
   const { host, port } = parseListenAddress(options.listen)
   const credentials = await readCredentials(options.credentials)
+  const { network } = await findNetwork({
+    flags: networkFlags(options),
+    environment: options.environment,
+    settings: {},
+    effects: realEffects,
+    platform: process.platform,
+  })
   let isUp = false
   let downSince: number | undefined
   await using connector = new Connector({
     credentials,
+    network,
     onUp: () => {
       if (isUp && output.json) output.result({ event: 'connected' }, [])
       else if (isUp) output.note('the relay is back')

@@ -7,6 +7,7 @@ import type { Session } from '../shared/mux/session.ts'
 import type { Stream } from '../shared/mux/stream.ts'
 import type { StreamHandler } from '../shared/mux/stream-handler.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
+import type { Network } from '../shared/network/network.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
 import { endsStreams, keepConnected } from '../shared/tunnel/reconnect.ts'
@@ -25,6 +26,8 @@ export interface ConnectorOptions {
   /** Told each time the tunnel stands. */
   readonly onUp?: () => void
   readonly mask?: 'zero' | 'random'
+  /** How the relay is reached, see `findNetwork`; directly unless told otherwise. */
+  readonly network?: Network
   readonly effects?: Effects
 }
 
@@ -113,12 +116,12 @@ export class Connector {
   }
 
   #connect(signal: AbortSignal): Promise<ClientTunnel> {
-    const { credentials, mask } = this.#options
+    const { credentials, mask, network } = this.#options
     const address = credentials.addresses[this.#attempt++ % credentials.addresses.length] as RelayAddress
     return openClientTunnel({
       path: '/v1/connector',
       address,
-      identity: () => credentials,
+      identity: () => ({ ...credentials, ...(network === undefined ? {} : { network }) }),
       hello: () => ({
         instance: this.#instance,
         held: [...this.#tunnels].map((tunnel) => tunnel.relay.session),

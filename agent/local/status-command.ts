@@ -31,6 +31,7 @@ const shown = {
         streams: v.number(),
         rttMs: v.optional(v.number()),
         leaving: v.boolean(),
+        inspector: v.optional(v.string()),
       }),
     ),
     v.readonly(),
@@ -90,6 +91,7 @@ export function statusLines(now: StatusAnswer): string[] {
     now.connected
       ? `site ${now.site}: connected to ${now.relay} since ${isoTime(now.since ?? 0)}`
       : `site ${now.site}: NOT CONNECTED`,
+    ...inspectorLine(now),
     ...now.sessions.map(sessionLine),
     ...troubleLines(agentTroubles(now)),
     `rules ${now.rules}, streams ${now.streams}${waiting(now.waiting)}, denied ${now.denied}`,
@@ -106,6 +108,13 @@ export function statusLines(now: StatusAnswer): string[] {
     lines.push(`last failure ${now.lastError.code}: ${now.lastError.message}`, `next   ${now.lastError.next}`)
   }
   return lines
+}
+
+function inspectorLine({ sessions }: StatusAnswer): string[] {
+  const names = new Set(sessions.flatMap(({ inspector }) => inspector ?? []))
+  return [...names].map(
+    (name) => `TLS INSPECTOR on the way, which can read and change all that passes: ${name}`,
+  )
 }
 
 function sessionLine({

@@ -1,5 +1,6 @@
 import type { Effects } from '../../shared/effects.ts'
 import type { Logger } from '../../shared/log.ts'
+import type { Network } from '../../shared/network/network.ts'
 import { PRODUCT_VERSION } from '../../shared/version.ts'
 import { join } from '../enrollment.ts'
 import { readIdentity } from '../identity-store.ts'
@@ -10,6 +11,8 @@ export interface FirstBootOptions extends JoinSources {
   readonly data: string
   readonly effects: Effects
   readonly log: Logger
+  /** How the relay is reached; directly unless told otherwise. */
+  readonly network?: () => Promise<Network>
 }
 
 /**
@@ -34,6 +37,7 @@ export async function joinAtFirstBoot(options: FirstBootOptions): Promise<void> 
     signal,
     version: PRODUCT_VERSION,
     instance: effects.randomBytes(16).toString('hex'),
+    ...(options.network === undefined ? {} : { network: await options.network() }),
   })
   const { site, agentId } = joined.identity
   log.info({ site, agentId, fingerprint: joined.fingerprint }, 'joined')

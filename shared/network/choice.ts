@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { TunnelError } from '../errors.ts'
 import { isFingerprint } from '../identity/keys.ts'
 import { isLoopback, type NoProxy, parseNoProxy } from './no-proxy.ts'
-import { PROXY_URL_MAX_LENGTH, type ProxySetting, parseProxyUrl } from './route.ts'
+import { PROXY_URL_MAX_LENGTH, type ProxyCredentials, type ProxySetting, parseProxyUrl } from './route.ts'
 
 const text = (max: number) => v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(max)))
 
@@ -38,6 +38,9 @@ export type Way =
 export interface NetworkPlan {
   readonly way: Way
   readonly origin: Origin
+  /** Counts before those of a URL. */
+  readonly credentials?: ProxyCredentials
+  /** Counts before both; read anew for each connection. */
   readonly credentialsFile?: string
   readonly caFile?: string
   readonly systemCa: boolean

@@ -104,11 +104,15 @@ function failedStep(route: Route, err: unknown): Step {
 }
 
 /** Read each time, so that a file with a new password counts at the next attempt. */
-async function credentialsOf({ way, credentialsFile }: NetworkPlan): Promise<ProxyCredentials | undefined> {
+async function credentialsOf({
+  way,
+  credentials,
+  credentialsFile,
+}: NetworkPlan): Promise<ProxyCredentials | undefined> {
   if (credentialsFile !== undefined) {
     return parseProxyCredentials(await readPrivateFile(credentialsFile, { maxBytes: 4_096 }))
   }
-  return way.kind === 'proxy' ? way.setting.credentials : undefined
+  return credentials ?? (way.kind === 'proxy' ? way.setting.credentials : undefined)
 }
 
 async function readRoots({ caFile, systemCa }: NetworkPlan): Promise<readonly string[]> {

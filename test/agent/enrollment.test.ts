@@ -58,6 +58,7 @@ test('an agent that joins has an identity that the relay knows, and both show th
     addresses: [relay.address],
     serverName: 'relay.test',
     sessions: 2,
+    network: {},
   })
   assert.ok(!inspect(joined, { depth: 9 }).includes('PRIVATE KEY'))
 })
