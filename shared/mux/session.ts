@@ -1,6 +1,6 @@
 import { type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
 import { encodeControl } from './encode.ts'
-import { type ControlFrame, FLAG, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
+import { type ControlFrame, FLAG, INITIAL_CREDIT } from './frame.ts'
 import type { FurtherLink, FurtherLinkShell } from './further-link.ts'
 import { type FrameSink, Link } from './link.ts'
 import { Links } from './links.ts'
@@ -10,7 +10,7 @@ import { isReattach, type OpenFrame, type SessionHandler, type StreamEntry } fro
 import { SESSION_LIMITS } from './session-limits.ts'
 import { Stream } from './stream.ts'
 import type { Carried, CreditSource, StreamCarrier, StreamHandler } from './stream-handler.ts'
-import { StreamIds } from './stream-ids.ts'
+import { StreamTable } from './stream-table.ts'
 import { TokenBucket } from './token-bucket.ts'
 import type { WindowBudget } from './window.ts'
 
@@ -41,13 +41,11 @@ export class Session implements StreamCarrier {
   readonly #handler: SessionHandler
   readonly #budget: WindowBudget
   readonly #isRelay: boolean
-  readonly #entries = new Map<number, StreamEntry>()
+  readonly #table: StreamTable
   readonly #creditDue: CreditSource[] = []
   readonly #opens: TokenBucket
-  readonly #resets: TokenBucket
   readonly #notices = new TokenBucket(SESSION_LIMITS.noticesPerSecond, SESSION_LIMITS.noticeBurst)
-  readonly #openings = new Openings((id, stream) => this.#entries.get(id) === stream)
-  readonly #ids: StreamIds
+  readonly #openings = new Openings((id, stream) => this.#table.get(id) === stream)
   readonly #links: Links = new Links({
     first: () => this.link,
     data: (id, flags, offset, bytes, now) => this.#onFurtherData(id, flags, offset, bytes, now),
@@ -72,8 +70,7 @@ export class Session implements StreamCarrier {
       SESSION_LIMITS.opensPerSecond * share,
       SESSION_LIMITS.opensPerSecond * share,
     )
-    this.#resets = new TokenBucket(SESSION_LIMITS.resetsPerSecond * share, SESSION_LIMITS.resetBurst * share)
-    this.#ids = new StreamIds(options.role, options.firstId)
+    this.#table = new StreamTable(options.role, share, options.firstId)
     this.#now = options.now
     this.#sweepAt = options.now + SWEEP_MS
     this.link = new Link({
@@ -90,7 +87,7 @@ export class Session implements StreamCarrier {
   }
 
   get streamCount(): number {
-    return this.#entries.size
+    return this.#table.size
   }
 
   get isClosed(): boolean {
@@ -109,7 +106,7 @@ export class Session implements StreamCarrier {
 
   /** True where the ids will run out: the owner should make a new session. */
   get wantsRoll(): boolean {
-    return this.#ids.areShort
+    return this.#table.ids.areShort
   }
 
   /** Takes bytes of a WebSocket message. @throws {TunnelError} which ends the session; call `close` with it */
@@ -151,7 +148,7 @@ export class Session implements StreamCarrier {
     this.#openings.expire(now)
     if (now >= this.#sweepAt) {
       this.#sweepAt = now + SWEEP_MS
-      for (const entry of this.#entries.values()) entry.sweep(now)
+      this.#table.sweep(now)
     }
   }
 
@@ -197,7 +194,7 @@ export class Session implements StreamCarrier {
 
   #sendOpen(stream: Stream, flags: number, meta: Uint8Array): void {
     const { id } = stream
-    this.#entries.set(id, stream)
+    this.#table.set(id, stream)
     this.#openings.add(stream)
     this.control(
       encodeControl({
@@ -217,18 +214,18 @@ export class Session implements StreamCarrier {
   takeId(): number {
     if (this.isClosed) throw new TunnelError('SESSION_LOST')
     if (!this.isOpen) throw new TunnelError('DRAINING')
-    if (this.#entries.size >= SESSION_LIMITS.streams) {
+    if (this.#table.size >= SESSION_LIMITS.streams) {
       throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.streams} streams on this session`)
     }
     if (this.link.controlBytes > SESSION_LIMITS.controlBytesAtOpen) {
       throw new TunnelError('OVERLOADED', 'the peer reads too slowly')
     }
-    return this.#ids.take()
+    return this.#table.ids.take()
   }
 
   /** Puts a route behind an id that `takeId` gave, or that an OPEN brought. */
   place(id: number, entry: StreamEntry): void {
-    this.#entries.set(id, entry)
+    this.#table.set(id, entry)
   }
 
   /** Makes the endpoint's stream for an OPEN of the peer, inside `opening`. */
@@ -242,14 +239,14 @@ export class Session implements StreamCarrier {
       sendLimit: frame.maxOffset,
       now: this.#now,
     })
-    this.#entries.set(frame.id, stream)
+    this.#table.set(frame.id, stream)
     if (isReattach(frame)) stream.awaitResume()
     return stream
   }
 
   /** Puts an endpoint's stream behind the id of an OPEN with REATTACH, inside `opening`, and answers. */
   adopt(frame: OpenFrame, stream: Stream, meta: Uint8Array): void {
-    this.#entries.set(frame.id, stream)
+    this.#table.set(frame.id, stream)
     stream.adopt(frame.id, this, frame.maxOffset, meta)
   }
 
@@ -262,7 +259,7 @@ export class Session implements StreamCarrier {
         type: 'GOAWAY',
         id: 0,
         code: wireFromCode(code),
-        lastId: this.#ids.lastOfPeer,
+        lastId: this.#table.ids.lastOfPeer,
         drainMs,
         retryAfterMs,
         meta: NO_BYTES,
@@ -286,7 +283,7 @@ export class Session implements StreamCarrier {
 
   /** Resets every stream of ours; for an end that is for good. */
   resetAll(code: ErrorCode, detail = ''): void {
-    for (const entry of [...this.#entries.values()]) entry.reset(code, detail)
+    this.#table.resetAll(code, detail)
   }
 
   /** Ends everything: each stream is lost with `error`. Nothing is sent. */
@@ -295,11 +292,7 @@ export class Session implements StreamCarrier {
     this.#closedWith = error
     const isFinal = FINAL.has(error.code)
     const lost = new TunnelError(isFinal ? error.code : 'SESSION_LOST', error.detail, { cause: error })
-    for (const entry of [...this.#entries.values()]) {
-      if (isFinal) entry.giveUp(lost)
-      else entry.lose(lost)
-    }
-    this.#entries.clear()
+    this.#table.lose(lost, isFinal)
     this.#openings.clear()
     this.#links.end(error)
   }
@@ -323,11 +316,11 @@ export class Session implements StreamCarrier {
   }
 
   remove(entry: { readonly id: number }): void {
-    this.#entries.delete(entry.id)
+    this.#table.delete(entry.id)
   }
 
   forget(stream: Carried): void {
-    this.#entries.delete(stream.id)
+    this.#table.delete(stream.id)
     if (stream.isQueued) this.#links.scheduler.remove(stream)
     const at = this.#creditDue.indexOf(stream)
     if (at !== -1) this.#creditDue.splice(at, 1)
@@ -343,7 +336,8 @@ export class Session implements StreamCarrier {
   /** What was out there did not arrive, perhaps: each receiver asks for it again. */
   #onLinkLost(carried: Iterable<number>): void {
     for (const id of carried) {
-      if (this.#entries.has(id)) this.control(encodeControl({ type: 'PATH_LOST', id, fin: false }))
+      if (this.#table.get(id) !== undefined)
+        this.control(encodeControl({ type: 'PATH_LOST', id, fin: false }))
     }
     // The others take over what waits.
     this.#handler.wake()
@@ -359,16 +353,7 @@ export class Session implements StreamCarrier {
 
   #onData(id: number, flags: number, offset: number, bytes: Uint8Array): void {
     if (this.isClosed) return
-    const entry = this.#entries.get(id)
-    if (entry === undefined) {
-      this.#checkKnown(id)
-      return
-    }
-    try {
-      entry.receiveData(offset, bytes, flags, this.#now)
-    } catch (error) {
-      this.#blame(entry, error)
-    }
+    this.#table.data(id, flags, offset, bytes, this.#now)
   }
 
   #onControl(frame: ControlFrame): void {
@@ -401,7 +386,7 @@ export class Session implements StreamCarrier {
       case 'ACK':
         return
       default:
-        this.#onStreamFrame(frame)
+        this.#table.control(frame, this.#now)
     }
   }
 
@@ -414,11 +399,11 @@ export class Session implements StreamCarrier {
   }
 
   #onOpen(frame: OpenFrame): void {
-    this.#ids.book(frame.id)
+    this.#table.ids.book(frame.id)
     if (!this.#opens.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many OPENs')
     try {
       if (this.#isDraining) throw new TunnelError('REFUSED', 'draining')
-      if (this.#entries.size >= SESSION_LIMITS.streams) throw new TunnelError('REFUSED', 'too many streams')
+      if (this.#table.size >= SESSION_LIMITS.streams) throw new TunnelError('REFUSED', 'too many streams')
       if (frame.earlyData.length > INITIAL_CREDIT) throw new TunnelError('FLOW_CONTROL')
       this.#handler.opening(frame)
       if (frame.earlyData.length > 0) this.#onData(frame.id, 0, 0, frame.earlyData)
@@ -430,36 +415,9 @@ export class Session implements StreamCarrier {
 
   #refuse(id: number, { code, detail }: TunnelError): void {
     // Whoever refused may have put something there first.
-    const entry = this.#entries.get(id)
+    const entry = this.#table.get(id)
     if (entry !== undefined) entry.reset(code, detail)
     else this.control(encodeControl({ type: 'RESET', id, code: wireFromCode(code), consumed: 0, detail }))
-  }
-
-  #onStreamFrame(frame: StreamFrame): void {
-    // What we opened the peer may refuse as often as we ask; only opening and resetting at once is a way to wear us out.
-    if (frame.type === 'RESET' && !this.#ids.isOurs(frame.id) && !this.#resets.take(this.#now)) {
-      throw new TunnelError('ENHANCE_CALM', 'too many RESETs')
-    }
-    const entry = this.#entries.get(frame.id)
-    if (entry === undefined) {
-      this.#checkKnown(frame.id)
-      return
-    }
-    try {
-      entry.receiveControl(frame, this.#now)
-    } catch (error) {
-      this.#blame(entry, error)
-    }
-  }
-
-  #checkKnown(id: number): void {
-    if (!this.#isGreeted) throw new TunnelError('PROTOCOL', 'a stream before the greeting')
-    this.#ids.check(id)
-  }
-
-  #blame(entry: StreamEntry, error: unknown): void {
-    if (!(error instanceof TunnelError)) throw error
-    entry.reset(error.code, error.detail)
   }
 
   #collectCredits(now: number): void {
