@@ -33,10 +33,10 @@ export class StreamTale {
 
   /** The target was dialled. */
   opened(): void {
-    const { effects, attempt } = this.#options
+    const { effects } = this.#options
     this.#openedAt = effects.now()
     this.#cancelOpen = effects.after(SHORT_MS, () => {
-      this.#tell({ action: 'stream.open', outcome: 'OK', detail: attempt ? `path ${attempt + 1}` : '' })
+      this.#tell({ action: 'stream.open', outcome: 'OK', detail: this.#path })
     })
   }
 
@@ -48,11 +48,18 @@ export class StreamTale {
   closed(outcome: ErrorCode, sent: number, received: number): void {
     this.#cancelOpen()
     if (this.#openedAt === undefined) {
-      this.#tell({ action: 'stream.refuse', outcome })
+      // A search for a path by somebody who may not have the stream ends here too.
+      this.#tell({ action: 'stream.refuse', outcome, detail: this.#path })
       return
     }
     const ms = Math.round(this.#options.effects.now() - this.#openedAt)
     this.#tell({ action: 'stream.close', outcome, detail: `sent ${sent}, received ${received}, ${ms} ms` })
+  }
+
+  /** Which path of the stream it is about, where that is not the first. */
+  get #path(): string {
+    const { attempt } = this.#options
+    return attempt ? `path ${attempt + 1}` : ''
   }
 
   #tell(what: Pick<AuditEvent, 'action' | 'outcome' | 'detail'>): void {
