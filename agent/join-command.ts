@@ -37,7 +37,7 @@ export async function joinRelay(options: JoinCommandOptions): Promise<void> {
   const kept = await readKeptNetwork(flags)
   const isService = options.service ?? serviceByDefault(data)
   // Before the token is spent: what cannot become a service is said now.
-  const start = isService ? await prepareJoin(data, signal) : undefined
+  const service = isService ? await prepareJoin(data, signal) : undefined
   const settings = await networkSettings(data)
   const sources = { directory: data, flags, environment, settings }
   const { network, plan } = await joiningNetwork(sources, kept)
@@ -66,7 +66,8 @@ export async function joinRelay(options: JoinCommandOptions): Promise<void> {
     `next: sallyport agent allow NAME=HOST:PORT${where}`,
     ...(isService ? [] : [`then: sallyport agent run${where}`]),
   ])
-  if (start === undefined) return
-  await output.progress('starting the service', start())
+  if (service === undefined) return
+  for (const line of service.notes) output.note(line)
+  await output.progress('starting the service', service.start())
   output.note('the service runs, now and after each start of this machine: sallyport agent service status')
 }

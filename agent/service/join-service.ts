@@ -17,21 +17,28 @@ export function serviceByDefault(data: string): boolean {
   return process.getuid?.() === 0 && isSystemdBooted()
 }
 
+/** A service that needs only an identity. */
+export interface PreparedService {
+  /** What a person should know of it, a line each. */
+  readonly notes: readonly string[]
+  /** Starts it, with the rights that this process had before. @throws {TunnelError} SERVICE */
+  start(): Promise<void>
+}
+
 /**
  * Makes the service before a token is spent for it. On Linux this process is the user of the service from then on: what it
  * writes belongs to the service, and what a relay sends is not read by root.
- * @returns what starts the service at last, with the rights that are gone by then
  * @throws {TunnelError} USAGE, SERVICE, PERMISSIONS, CONFIG
  */
-export async function prepareJoin(data: string, signal: AbortSignal): Promise<() => Promise<void>> {
+export async function prepareJoin(data: string, signal: AbortSignal): Promise<PreparedService> {
   if (data !== serviceData()) {
     throw new TunnelError('USAGE', `The service keeps its data in ${serviceData()}.`, {
       next: 'leave --data out, or --service',
     })
   }
-  await prepareService(signal)
-  if (process.platform === 'win32') return () => startWindowsService(windowsMachine(signal))
+  const notes = await prepareService(signal)
+  if (process.platform === 'win32') return { notes, start: () => startWindowsService(windowsMachine(signal)) }
   const starter = holdStarter(signal)
   await actAsOwner(data)
-  return () => starter.start()
+  return { notes, start: () => starter.start() }
 }

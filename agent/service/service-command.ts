@@ -49,16 +49,14 @@ export function serviceData(): string {
 
 /**
  * Makes the service, so that it needs only an identity.
+ * @returns what a person should know of it, a line each
  * @throws {TunnelError} SERVICE, PERMISSIONS, CONFIG
  */
 export async function prepareService(signal: AbortSignal): Promise<string[]> {
-  if (process.platform === 'win32') {
-    await prepareWindowsService(windowsMachine(signal))
-    return []
-  }
+  if (process.platform === 'win32') return prepareWindowsService(windowsMachine(signal))
   const machine = linuxMachine(signal)
   if (packagedUnit('') === undefined) checkProgram(machine.program)
-  return prepareUnit(machine)
+  return (await prepareUnit(machine)).map((path) => `wrote ${path}`)
 }
 
 /** `sallyport agent service install`. */
@@ -75,11 +73,11 @@ export async function installService(
   if (process.platform === 'win32' && ipAllow !== undefined) {
     throw new TunnelError('USAGE', '--ip-allow is for systemd; on Windows use its firewall.')
   }
-  const written = await prepareService(signal)
+  const notes = await prepareService(signal)
   if (ipAllow !== undefined) await limitAddresses(ipAllow, options)
-  output.result({ service: serviceName(), written }, [
+  output.result({ service: serviceName(), notes }, [
     `the service ${serviceName()} is there`,
-    ...written.map((path) => `  wrote ${path}`),
+    ...notes.map((line) => `  ${line}`),
     'next: sallyport agent join --join-file FILE; where it has joined: sallyport agent service restart',
   ])
 }

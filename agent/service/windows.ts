@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { win32 } from 'node:path'
-import { TunnelError } from '../../shared/errors.ts'
+import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { WINDOWS } from './names.ts'
 import type { Tool } from './tool.ts'
 
@@ -36,6 +36,14 @@ export function imagePath(program: readonly string[], data: string): string {
   return [...words, '--log-file', win32.join(data, 'agent.log')].map(quoteWindows).join(' ')
 }
 
+/** One call of a tool of Windows. */
+export interface InstallStep {
+  readonly file: string
+  readonly args: readonly string[]
+  /** True where the service is of no use without it; the others harden it, and what fails of them is told. */
+  readonly isVital: boolean
+}
+
 /**
  * The calls that make the service, in order. The account is a virtual one, so there is no password; its privileges are
  * stripped to the one that every program needs; the data directory is for it, SYSTEM and the administrators alone.
@@ -44,36 +52,37 @@ export function installSteps({
   program,
   data,
   systemRoot,
-}: Omit<WindowsMachine, 'tool' | 'signal'>): string[][] {
-  const sc = win32.join(systemRoot, 'System32', 'sc.exe')
-  const icacls = win32.join(systemRoot, 'System32', 'icacls.exe')
-  const reg = win32.join(systemRoot, 'System32', 'reg.exe')
+}: Omit<WindowsMachine, 'tool' | 'signal'>): InstallStep[] {
   const { service, account, displayName } = WINDOWS
+  const call = (isVital: boolean, name: string, ...args: string[]): InstallStep => ({
+    file: win32.join(systemRoot, 'System32', name),
+    args,
+    isVital,
+  })
   const messages = win32.join(systemRoot, 'System32', 'EventCreate.exe')
   const full = '(OI)(CI)F'
+  const image = ['binPath=', imagePath(program, data), 'obj=', account]
+  const manner = ['start=', 'delayed-auto', 'DisplayName=', displayName]
+  const source = ['EventMessageFile', '/t', 'REG_EXPAND_SZ', '/d', messages, '/f']
+  const who = [SYSTEM_SID, ADMINISTRATORS_SID, account].map((name) => `${name}:${full}`)
   return [
-    [
-      sc,
-      'create',
-      service,
-      ...['binPath=', imagePath(program, data), 'obj=', account],
-      ...['start=', 'delayed-auto', 'DisplayName=', displayName],
-    ],
-    [sc, 'sidtype', service, 'unrestricted'],
-    [sc, 'privs', service, 'SeChangeNotifyPrivilege'],
-    [sc, 'failure', service, 'reset=', DAY_S, 'actions=', FAILURE_ACTIONS],
-    [sc, 'failureflag', service, '1'],
-    [reg, 'add', EVENT_SOURCE, '/v', 'EventMessageFile', '/t', 'REG_EXPAND_SZ', '/d', messages, '/f'],
-    [reg, 'add', EVENT_SOURCE, '/v', 'TypesSupported', '/t', 'REG_DWORD', '/d', '7', '/f'],
-    [
-      ...[icacls, data, '/inheritance:r', '/grant:r'],
-      ...[`${SYSTEM_SID}:${full}`, `${ADMINISTRATORS_SID}:${full}`, `${account}:${full}`],
-    ],
+    call(true, 'sc.exe', 'create', service, ...image, ...manner),
+    // After the service, because the account comes with it; before it starts, because a key will lie there.
+    call(true, 'icacls.exe', data, '/inheritance:r', '/grant:r', ...who),
+    call(true, 'sc.exe', 'failure', service, 'reset=', DAY_S, 'actions=', FAILURE_ACTIONS),
+    call(false, 'sc.exe', 'failureflag', service, '1'),
+    call(false, 'sc.exe', 'privs', service, 'SeChangeNotifyPrivilege'),
+    call(false, 'reg.exe', 'add', EVENT_SOURCE, '/v', ...source),
+    call(false, 'reg.exe', 'add', EVENT_SOURCE, '/v', 'TypesSupported', '/t', 'REG_DWORD', '/d', '7', '/f'),
   ]
 }
 
-/** Makes the service and its private directory; does not start it. @throws {TunnelError} SERVICE, CONFIG */
-export async function prepareWindowsService(machine: WindowsMachine): Promise<void> {
+/**
+ * Makes the service and its private directory; does not start it.
+ * @returns what could not be hardened, a line each
+ * @throws {TunnelError} SERVICE, CONFIG
+ */
+export async function prepareWindowsService(machine: WindowsMachine): Promise<string[]> {
   const { tool, program, data, signal } = machine
   const wrapper = wrapperPath(program)
   if (!existsSync(wrapper)) {
@@ -81,11 +90,16 @@ export async function prepareWindowsService(machine: WindowsMachine): Promise<vo
   }
   await mkdir(data, { recursive: true })
   const isThere = await hasService(machine)
-  for (const [file = '', verb = '', ...args] of installSteps(machine)) {
+  const weak: string[] = []
+  for (const { file, args, isVital } of installSteps(machine)) {
     // A service that is there keeps its place among those that depend on it.
-    const isChange = verb === 'create' && isThere
-    await tool(file, [isChange ? 'config' : verb, ...args], signal)
+    const real = isThere && args[0] === 'create' ? ['config', ...args.slice(1)] : args
+    await tool(file, real, signal).catch((err: unknown) => {
+      if (isVital || !isTunnelError(err)) throw err
+      weak.push(`not hardened: ${err.detail}`)
+    })
   }
+  return weak
 }
 
 /** Starts the service, or starts it again. */
