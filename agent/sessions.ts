@@ -72,7 +72,7 @@ interface Lane {
 }
 
 /**
- * The agent's sessions with its relay (docs/protocol.md section 8.6): up to two, at two addresses where the relay has them,
+ * The agent's sessions with its relay (docs/protocol.md section 8.7): up to two, at two addresses where the relay has them,
  * so that losing one leaves no moment without a path. No I/O: `open` does that.
  */
 export class AgentSessions {
