@@ -3,6 +3,7 @@ import { runAction } from '../shared/cli/action.ts'
 import { defaultDataDirectory } from '../shared/config/data-directory.ts'
 import type { NetworkChoice } from '../shared/network/choice.ts'
 import { addNetworkFlags } from '../shared/network/flags.ts'
+import type { DoctorFlags } from './doctor/doctor-command.ts'
 import { addLocal } from './local/commands.ts'
 import type { AllowFlags } from './rules-commands.ts'
 import type { RunFlags } from './run-command.ts'
@@ -32,6 +33,7 @@ export function register(program: Command): void {
     if (data !== undefined && !AS_ROOT.has(action.name())) await actAsOwner(data)
   })
   addLife(agent)
+  addDoctor(agent)
   addRules(agent)
   addLocal(agent, command)
   addService(agent)
@@ -79,6 +81,34 @@ function addLife(agent: Command): void {
         const { run } = await import('./run-command.ts')
         const { stdin } = terminal
         await run({ ...flags, stdin, environment: process.env, signal, output })
+      }),
+    )
+}
+
+function addDoctor(agent: Command): void {
+  addNetworkFlags(
+    command(
+      agent,
+      'doctor',
+      'find out what is in the way to the relay and the targets, before or after joining',
+    ),
+    { inspector: true },
+  )
+    .option('--relay <URL>', 'before joining: wss://HOST:PORT of the relay')
+    .option(
+      '--join-file <FILE>',
+      'before joining: a file with the join string, which is not used up; - is standard input',
+    )
+    .option(
+      '--idle <SECONDS>',
+      'measure after how much silence the path is cut, up to so many seconds, or full',
+    )
+    .option('--report', 'print the text to send to the network team instead')
+    .option('--targets', 'name the targets inside in the report too')
+    .action(
+      runAction(async ({ signal, output, terminal }, flags: DoctorFlags) => {
+        const { examineNetwork } = await import('./doctor/doctor-command.ts')
+        await examineNetwork({ ...flags, stdin: terminal.stdin, environment: process.env, signal, output })
       }),
     )
 }
