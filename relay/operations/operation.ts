@@ -1,0 +1,56 @@
+import type * as v from 'valibot'
+import type { Right, Role } from '../access/rights.ts'
+import type { Act } from '../audit/record.ts'
+import type { Relay } from '../relay.ts'
+
+/** Where something is: a tenant, an environment of it, a site in that. Undefined levels mean the whole of the one above. */
+export interface Place {
+  readonly tenantId: string
+  readonly environment?: string | undefined
+  readonly site?: string | undefined
+}
+
+/** A role that somebody holds at a place. */
+export interface Assignment extends Place {
+  readonly role: Role
+}
+
+/** Who asks for an operation. */
+export type Caller =
+  /** A command on the relay's own machine: the file system has let it in, and it may do everything. */
+  | { readonly kind: 'operator' }
+  | {
+      readonly kind: 'person' | 'machine'
+      readonly id: string
+      readonly tenantId: string
+      readonly assignments: readonly Assignment[]
+      /** When a person last showed a password or a second factor, in ms since 1970. */
+      readonly authenticatedAt: number
+    }
+
+export interface OperationContext {
+  readonly relay: Relay
+  readonly caller: Caller
+  /** Goes into the store with every change. */
+  readonly act: Act
+  readonly signal: AbortSignal
+}
+
+/** One thing that can be done to a relay, and all that the channels to it need to know. */
+export interface Operation<Input = unknown, Output extends object = object> {
+  /** `OBJECT.VERB`, such as `connector.add`; the control channel's method and OpenAPI's operationId. */
+  readonly name: string
+  /** One line for people, an imperative without a full stop. */
+  readonly summary: string
+  /** Under `/api/v1`; names in braces are members of the input, other members are the query of a GET or the body. */
+  readonly http: { readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'; readonly path: `/${string}` }
+  readonly right: Right
+  /** Wants a login of the last few minutes. */
+  readonly isDangerous?: boolean
+  readonly input: v.GenericSchema<unknown, Input>
+  readonly output: v.GenericSchema<unknown, Output>
+  /** Where the right must be held; undefined for the relay as a whole. */
+  readonly place: (input: Input) => Place | undefined
+  /** @throws {TunnelError} with a code of shared/errors.ts; nothing was changed then */
+  readonly run: (context: OperationContext, input: Input) => Promise<Output>
+}
