@@ -85,19 +85,20 @@ export interface Relay {
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { effects, log } = options
   const authority = await openAuthority(options)
-  const { store } = authority
   const trail = new AuditTrail({ ...authority, log })
   const { audit } = trail
-  const traffic = trafficOf(options, store, audit)
+  const traffic = trafficOf(options, authority.store, audit)
   const { sessions, streams } = traffic
   let isDraining = false
   const certificateFor = (hosts: readonly string[]) => certificateOf(options, authority, hosts)
   const renewCertificate = async (hosts: readonly string[]) => {
-    gateway.server.setSecureContext(tlsContext(await certificateFor(hosts), authority))
+    certificate = await certificateFor(hosts)
+    gateway.server.setSecureContext(tlsContext(certificate, authority))
   }
-  const publications = new Publications({ store, streams, log, onHosts: renewCertificate })
+  const publications = new Publications({ ...authority, streams, log, onHosts: renewCertificate })
   await trail.start()
   await publications.start()
+  let certificate = await certificateFor(publications.hosts())
   const admission = new Admission({ limits: { ...ADMISSION_LIMITS, ...options.limits }, effects, log })
   const gateway: Gateway = createGateway({
     effects,
@@ -109,7 +110,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     opening: (frame, from) => streams.route(frame, from),
     requiredRelease: options.requiredRelease,
     authority,
-    certificate: await certificateFor(publications.hosts()),
+    certificate: () => certificate,
     isOwnHost: (host) => host === options.name || publications.byHost(host) === undefined,
     ingress: ingressOf(publications, streams, options),
     admission,
@@ -130,7 +131,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await endTraffic(sessions, streams, effects, drainMs)
     gateway.closeConnections()
     await trail.stop()
-    await store[Symbol.asyncDispose]()
+    await authority.store[Symbol.asyncDispose]()
   }
   try {
     await listen(gateway.server, options.listen.host, options.listen.port)

@@ -3,7 +3,13 @@ import type { TLSSocket } from 'node:tls'
 import type { WebSocketServer } from 'ws'
 import type { Effects } from '../../shared/effects.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
-import { decodeHello, encodeHelloOk, LINK_KEY_BYTES, LINKS_CAPABILITY } from '../../shared/handshake/hello.ts'
+import {
+  decodeHello,
+  encodeHelloOk,
+  type Hello,
+  LINK_KEY_BYTES,
+  LINKS_CAPABILITY,
+} from '../../shared/handshake/hello.ts'
 import type { Logger } from '../../shared/log.ts'
 import { Session } from '../../shared/mux/session.ts'
 import type { OpenFrame } from '../../shared/mux/session-handler.ts'
@@ -34,6 +40,21 @@ export interface AcceptContext {
   readonly requiredRelease?: ReleaseStatement | undefined
 }
 
+/** What the first frame of a session says of who sent it. */
+export interface Greeted {
+  readonly principal: Principal
+  /** The CBOR of HELLO. */
+  readonly hello: Uint8Array
+  /** Makes the payload of the answer from the CBOR of HELLO_OK. */
+  readonly answer: (helloOk: Uint8Array) => Uint8Array
+}
+
+/**
+ * Reads the payload of the first frame.
+ * @throws {TunnelError} where nobody may greet so
+ */
+export type Greeter = (meta: Uint8Array) => Greeted | Promise<Greeted>
+
 /** Upgrades an authenticated request and runs its session until it ends. */
 export function acceptSession(
   context: AcceptContext,
@@ -41,23 +62,50 @@ export function acceptSession(
   head: Buffer,
   principal: Principal,
 ): void {
+  acceptGreeting(context, request, head, (hello) => ({ principal, hello, answer: (helloOk) => helloOk }))
+}
+
+/** Upgrades a request and runs its session, whose greeting says whose it is. */
+export function acceptGreeting(
+  context: AcceptContext,
+  request: IncomingMessage,
+  head: Buffer,
+  greeter: Greeter,
+): void {
   const socket = request.socket as TLSSocket
   const release = takeOverAfterHandshake(socket)
   context.webSockets.handleUpgrade(request, socket, head, () => {
     release()
-    runSession(context, socket, principal, request.socket.remoteAddress ?? '')
+    runSession(context, socket, greeter, request.socket.remoteAddress ?? '')
   })
 }
 
 function runSession(
   context: AcceptContext,
   socket: TLSSocket,
-  principal: Principal,
+  greeter: Greeter,
   sourceAddress: string,
 ): void {
   const { effects, sessions } = context
-  const log = context.log.child({ kind: principal.kind, id: principal.id })
+  let { log } = context
   let live: LiveSession | undefined
+  const begin = ({ principal, hello: meta, answer }: Greeted) => {
+    cancelHello()
+    if (session.isClosed) return
+    log = context.log.child({ kind: principal.kind, id: principal.id })
+    const hello = decodeHello(meta)
+    const arrived = liveSession(context, { principal, hello, session, sourceAddress }, (error) =>
+      link.close(error),
+    )
+    const greeting = answer(helloOk(arrived, hello.version, effects))
+    if (!isWelcome(arrived, context.requiredRelease)) return sendAway(arrived, greeting, context)
+    live = arrived
+    sessions.add(live, hello.held)
+    session.greet('HELLO_OK', greeting)
+    sessions.opened(live)
+    context.audit(sessionEvent('session.open', live, 'OK'))
+    log.info({ session: live.name, product: live.product, source: sourceAddress }, 'session opened')
+  }
   const session: Session = new Session({
     role: 'relay',
     budget: context.budget,
@@ -65,42 +113,21 @@ function runSession(
     now: effects.now(),
     handler: {
       greeted: (_type, meta) => {
-        cancelHello()
-        const hello = decodeHello(meta)
-        const arrived: LiveSession = {
-          name: effects.randomBytes(8).toString('hex'),
-          principal,
-          session,
-          instance: Buffer.from(hello.instance).toString('hex'),
-          product: hello.product,
-          release: hello.release,
-          sourceAddress,
-          connectedAt: effects.date(),
-          generation: sessions.nextGeneration(),
-          linkKey: hello.capabilities.includes(LINKS_CAPABILITY)
-            ? effects.randomBytes(LINK_KEY_BYTES)
-            : undefined,
-          health: createHealth(),
-          close: (error) => link.close(error),
-        }
-        const greeting = helloOk(arrived, hello.version, effects)
-        if (!isWelcome(arrived, context.requiredRelease)) return sendAway(arrived, greeting, context)
-        live = arrived
-        sessions.add(live, hello.held)
-        session.greet('HELLO_OK', greeting)
-        sessions.opened(live)
-        context.audit(sessionEvent('session.open', live, 'OK'))
-        log.info({ session: live.name, product: live.product, source: sourceAddress }, 'session opened')
+        const greeted = greeter(meta)
+        if (!(greeted instanceof Promise)) return begin(greeted)
+        greeted.then(begin).catch((error: unknown) => {
+          link.close(isTunnelError(error) ? error : new TunnelError('INTERNAL', '', { cause: error }))
+        })
       },
       opening: (frame) => {
-        if (live === undefined || principal.kind !== 'connector') {
+        if (live?.principal.kind !== 'connector') {
           throw new TunnelError('DENIED_BY_RELAY', 'agents open no streams')
         }
         context.opening(frame, live)
       },
       goAway: () => undefined,
       notice: (meta) => {
-        if (live !== undefined && principal.kind === 'agent') sessions.hear(live, meta)
+        if (live?.principal.kind === 'agent') sessions.hear(live, meta)
       },
       wake: () => link.wake(),
     },
@@ -125,6 +152,35 @@ function runSession(
   const cancelHello = effects.after(HELLO_TIMEOUT_MS, () =>
     link.close(new TunnelError('OPEN_TIMEOUT', 'no HELLO')),
   )
+}
+
+interface Arrival {
+  readonly principal: Principal
+  readonly hello: Hello
+  readonly session: Session
+  readonly sourceAddress: string
+}
+
+function liveSession(
+  { effects, sessions }: AcceptContext,
+  arrival: Arrival,
+  close: LiveSession['close'],
+): LiveSession {
+  const { principal, hello, session, sourceAddress } = arrival
+  return {
+    name: effects.randomBytes(8).toString('hex'),
+    principal,
+    session,
+    instance: Buffer.from(hello.instance).toString('hex'),
+    product: hello.product,
+    release: hello.release,
+    sourceAddress,
+    connectedAt: effects.date(),
+    generation: sessions.nextGeneration(),
+    linkKey: hello.capabilities.includes(LINKS_CAPABILITY) ? effects.randomBytes(LINK_KEY_BYTES) : undefined,
+    health: createHealth(),
+    close,
+  }
 }
 
 /** What an agent states cannot be checked from here: this keeps out what was forgotten, not what lies. */

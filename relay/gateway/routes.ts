@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Effects } from '../../shared/effects.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { SIGNED_AGENT_PATH } from '../../shared/handshake/signed-hello.ts'
 import { sendProblem } from '../../shared/http/problem.ts'
 import {
   ENROLL_PATH,
@@ -77,12 +78,16 @@ function noteRefusal(
   audit({ ...origin, tenantId: RELAY_CHAIN, actor, action: 'agent.enroll', object: '', outcome })
 }
 
-/** The paths that are upgraded, who may, and what becomes of the connection. */
-export const UPGRADES: ReadonlyMap<
-  string,
-  { readonly kind: Principal['kind'] | 'either'; readonly use: 'session' | 'link' | 'idle' }
-> = new Map([
+/** A path that is upgraded: who may, and what becomes of the connection. */
+type UpgradePath =
+  /** The client certificate says who. */
+  | { readonly kind: Principal['kind'] | 'either'; readonly use: 'session' | 'link' | 'idle' }
+  /** The greeting says who, by a signature. */
+  | { readonly kind: 'agent'; readonly use: 'signed' }
+
+export const UPGRADES: ReadonlyMap<string, UpgradePath> = new Map([
   ['/v1/agent', { kind: 'agent', use: 'session' }],
+  [SIGNED_AGENT_PATH, { kind: 'agent', use: 'signed' }],
   ['/v1/connector', { kind: 'connector', use: 'session' }],
   ['/v1/link', { kind: 'either', use: 'link' }],
   ['/v1/idle', { kind: 'agent', use: 'idle' }],

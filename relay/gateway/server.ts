@@ -21,6 +21,7 @@ import { type FrontDoor, guardFrontDoor, type PassThrough } from './front-door.t
 import { holdIdle } from './idle-hold.ts'
 import { joinLink } from './join-link.ts'
 import { answerRoute, peerOf, UPGRADES } from './routes.ts'
+import { acceptSigned } from './signed-greeting.ts'
 
 /** Connections of every kind in all. */
 const MAX_CONNECTIONS = 16_384
@@ -36,7 +37,8 @@ const CLIENT_CERTIFICATE = { isAsked: true, isRequired: false } as const
 
 export interface ServerOptions extends AcceptContext {
   readonly authority: AuthorityContext
-  readonly certificate: ServerCertificate
+  /** What TLS presents now. */
+  readonly certificate: () => ServerCertificate
   /** True for the relay's own name, false for what may be a published host. */
   readonly isOwnHost: (host: string) => boolean
   readonly ingress: HttpIngress
@@ -61,7 +63,7 @@ export function createGateway(options: ServerOptions): Gateway {
   const { limits } = options.admission
   const server = https.createServer({
     ...HTTP_SERVER_OPTIONS,
-    ...tlsContext(options.certificate, options.authority),
+    ...tlsContext(options.certificate(), options.authority),
     minVersion: 'TLSv1.3',
     ALPNProtocols: ['http/1.1'],
     handshakeTimeout: limits.handshakeMs,
@@ -141,12 +143,13 @@ async function upgrade(
     const path = UPGRADES.get(request.url ?? '')
     if (path === undefined) throw new TunnelError('NOT_FOUND')
     if (options.isDraining()) throw new TunnelError('DRAINING')
-    const principal = await identify(options.authority, peer.certificate, peer.authorized)
-    if (path.kind !== 'either' && principal.kind !== path.kind)
-      throw new TunnelError('IDENTITY', `a ${principal.kind} on the path of a ${path.kind}`)
     if (!(request.headers['sec-websocket-protocol'] ?? '').split(/, ?/).includes(SUBPROTOCOL)) {
       throw new TunnelError('PROTOCOL', `the subprotocol is ${SUBPROTOCOL}`)
     }
+    if (path.use === 'signed') return upgradeUnproved(options, door, request, head)
+    const principal = await identify(options.authority, peer.certificate, peer.authorized)
+    if (path.kind !== 'either' && principal.kind !== path.kind)
+      throw new TunnelError('IDENTITY', `a ${principal.kind} on the path of a ${path.kind}`)
     if (!options.admission.takeTunnel()) throw new TunnelError('OVERLOADED', 'Too many tunnels open at once.')
     if (socket.destroyed) return
     door.ticketOf(socket)?.prove()
@@ -160,6 +163,23 @@ async function upgrade(
     options.audit(refusalEvent(provenSubject(peer), refusal, { source, object: request.url ?? '', traceId }))
     writeProblem(socket, error, traceId)
   }
+}
+
+/** The connection stays pending, with all limits of such, until its greeting has proved whose it is. */
+function upgradeUnproved(
+  options: ServerOptions,
+  door: FrontDoor,
+  request: IncomingMessage,
+  head: Buffer,
+): void {
+  acceptSigned(options, request, head, {
+    serverName: hostOf(request.headers.host ?? '') ?? '',
+    admit: () => {
+      if (!options.admission.takeTunnel())
+        throw new TunnelError('OVERLOADED', 'Too many tunnels open at once.')
+      door.ticketOf(request.socket)?.prove()
+    },
+  })
 }
 
 const USES = { session: acceptSession, link: joinLink, idle: holdIdle } as const
