@@ -6,6 +6,7 @@ import { addressContext } from '../dial/address-context.ts'
 import type { Resolver } from '../dial/resolve.ts'
 import { probeTarget } from './probe.ts'
 import { HealthReporter } from './report.ts'
+import type { SeenCertificates } from './tls.ts'
 import { HealthWatch, type TargetStatus } from './watch.ts'
 
 export interface AgentHealthOptions {
@@ -23,11 +24,12 @@ export class AgentHealth implements Disposable {
 
   constructor({ effects, log, resolver, relayAddresses }: AgentHealthOptions) {
     this.#reporter = new HealthReporter({ effects, reports: (resources) => this.#watch.reports(resources) })
+    const seen: SeenCertificates = new Map()
     this.#watch = new HealthWatch({
       effects,
       log,
       probe: (rule, signal) =>
-        probeTarget(rule, { signal, effects, resolver, context: addressContext(relayAddresses()) }),
+        probeTarget(rule, { signal, effects, resolver, seen, context: addressContext(relayAddresses()) }),
       onChange: (resources) => this.#reporter.changed(resources),
     })
   }

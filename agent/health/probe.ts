@@ -8,7 +8,7 @@ import { converse } from './converse.ts'
 import type { Hello, Reading } from './hello.ts'
 import { helloOf, probeKind } from './kind.ts'
 import { leave } from './leave.ts'
-import { inspectTls } from './tls.ts'
+import { inspectTls, type SeenCertificates } from './tls.ts'
 
 /** Milliseconds for a whole probe: name, connect, hello, handshake. */
 export const PROBE_MS = 5_000
@@ -36,6 +36,8 @@ export interface ProbeResult {
 
 export interface ProbeOptions extends Omit<DialOptions, 'deadlineMs' | 'socketOptions' | 'effects'> {
   readonly effects: Pick<Effects, 'now' | 'date' | 'after'>
+  /** Certificates of targets, kept from probe to probe. */
+  readonly seen: SeenCertificates
   /** How long a target of kind `tcp` may take for a greeting, in ms; 0 by default: connecting is enough. */
   readonly greetingMs?: number
 }
@@ -75,7 +77,7 @@ export async function probeTarget(rule: Rule, options: ProbeOptions): Promise<Pr
 async function askWithin(
   socket: Socket,
   rule: Rule,
-  { effects, signal, greetingMs = 0 }: ProbeOptions,
+  { effects, signal, seen, greetingMs = 0 }: ProbeOptions,
   leftMs: number,
 ): Promise<Reading> {
   const isGreeting = probeKind(rule) === 'tcp' && greetingMs > 0
@@ -85,7 +87,7 @@ async function askWithin(
   signal.addEventListener('abort', onAbort, { once: true })
   const cancelTimer = effects.after(isGreeting ? greetingMs : leftMs, onAbort)
   try {
-    const reading = await ask(socket, rule, { hello, effects, limit: limit.signal })
+    const reading = await ask(socket, rule, { hello, effects, seen, limit: limit.signal })
     signal.throwIfAborted()
     return reading
   } finally {
@@ -97,13 +99,14 @@ async function askWithin(
 interface Question {
   readonly hello: Hello | undefined
   readonly effects: ProbeOptions['effects']
+  readonly seen: SeenCertificates
   readonly limit: AbortSignal
 }
 
 /** Asks, and leaves the socket. */
-async function ask(socket: Socket, rule: Rule, { hello, effects, limit }: Question): Promise<Reading> {
+async function ask(socket: Socket, rule: Rule, { hello, effects, seen, limit }: Question): Promise<Reading> {
   const handshake = (isOffered: boolean) =>
-    inspectTls(socket, { host: rule.host, effects, signal: limit, isOffered })
+    inspectTls(socket, { host: rule.host, port: rule.port, seen, effects, signal: limit, isOffered })
   if (probeKind(rule) === 'tls') return await handshake(false)
   const reading = hello === undefined ? CONNECTED : await converse(socket, hello, limit)
   if (reading.startTls !== true) {

@@ -21,7 +21,7 @@ const MAX_INTERVAL_MS = 120_000
 const MAX_SPARING_MS: Partial<Record<ProbeKind, number>> = { mysql: 86_400_000 }
 
 /** A probe that was called for comes no sooner than so long after the one before, in ms. */
-const MIN_GAP_MS = 5_000
+const MIN_GAP_MS = 2_000
 
 /** Most probes under way. */
 export const MAX_PROBES = 4

@@ -1,6 +1,12 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { createSecureContext, getCACertificates, type SecureContext, connect as tlsConnect } from 'node:tls'
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  getCACertificates,
+  type SecureContext,
+  connect as tlsConnect,
+} from 'node:tls'
 import type { Effects } from '../../shared/effects.ts'
 import type { Host } from '../../shared/policy/host.ts'
 import type { Reading } from './hello.ts'
@@ -20,8 +26,19 @@ const NO_TLS: ReadonlySet<string> = new Set([
   'ERR_SSL_BAD_RECORD_TYPE',
 ])
 
+/**
+ * Certificates that this machine does not trust and has seen before, by host and port. Node breaks a handshake off where it
+ * does not trust, which a server may log as a fault; so the next one expects the certificate that was seen.
+ */
+export type SeenCertificates = Map<string, { readonly leaf: X509Certificate; readonly fault: string }>
+
+/** Most of them; the oldest are forgotten. */
+const MAX_SEEN = 1_000
+
 export interface TlsOptions {
   readonly host: Host
+  readonly port: number
+  readonly seen: SeenCertificates
   readonly effects: Pick<Effects, 'date' | 'after'>
   /** Ends the handshake. */
   readonly signal: AbortSignal
@@ -62,12 +79,38 @@ export async function inspectTls(socket: Socket, options: TlsOptions): Promise<R
   return judge(leaf, chain, fault, options)
 }
 
-function shakeHands(socket: Socket, { host, signal, effects }: TlsOptions): Promise<Handshake> {
+async function shakeHands(socket: Socket, options: TlsOptions): Promise<Handshake> {
+  const { host, port, seen } = options
+  const key = `${host.text} ${port}`
+  const known = seen.get(key)
+  const { chain, fault } = await handshake(socket, options, known?.leaf)
+  const leaf = chain?.[0]
+  if (leaf === undefined) return { chain, fault }
+  if (known !== undefined) {
+    if (leaf.fingerprint256 === known.leaf.fingerprint256) return { chain, fault: known.fault }
+    // Another certificate: what it is worth here the next handshake says, which expects nothing.
+    seen.delete(key)
+    return { chain, fault: undefined }
+  }
+  if (fault !== undefined) {
+    const [oldest] = seen.keys()
+    if (seen.size >= MAX_SEEN && oldest !== undefined) seen.delete(oldest)
+    seen.set(key, { leaf, fault })
+  }
+  return { chain, fault }
+}
+
+/** One handshake, held against `expected` where there is one, else against what this machine trusts. */
+function handshake(
+  socket: Socket,
+  { host, signal, effects }: TlsOptions,
+  expected: X509Certificate | undefined,
+): Promise<Handshake> {
   return new Promise((resolve) => {
     let chain: X509Certificate[] | undefined
     const secured = tlsConnect({
       socket,
-      secureContext: trust(),
+      ...(expected === undefined ? { secureContext: trust() } : expecting(expected)),
       // What the certificate is held against; a name is also asked for.
       host: host.text,
       ...(host.kind === 'ip' ? {} : { servername: host.text }),
@@ -93,6 +136,14 @@ function shakeHands(socket: Socket, { host, signal, effects }: TlsOptions): Prom
     signal.addEventListener('abort', onAbort, { once: true })
     if (signal.aborted) onAbort()
   })
+}
+
+/** This very certificate and no other; whether it names the host was judged when it was first seen. */
+function expecting(leaf: X509Certificate): ConnectionOptions {
+  return {
+    secureContext: createSecureContext({ ca: leaf.toString(), allowPartialTrustChain: true }),
+    checkServerIdentity: () => undefined,
+  }
 }
 
 function withoutEnd(fault = 'closed'): Reading {

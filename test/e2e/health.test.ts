@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { chmod } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
+import pg from 'pg'
+import { generate } from 'selfsigned'
 import type { Connector } from '../../connector/index.ts'
 import type { TunnelError } from '../../shared/errors.ts'
 import { eventually, within } from '../support/deadline.ts'
@@ -37,6 +40,46 @@ async function failureOf(connector: Connector, resource: string): Promise<Tunnel
   return error as TunnelError
 }
 
+/** The table of a rule for a port of this host. */
+function ruleFor(port: number): string {
+  return `host = "127.0.0.1"\nallow_loopback = true\nprotocol = "tcp"\nport = ${port}`
+}
+
+/** Has a running PostgreSQL offer TLS with a certificate that nobody trusts. */
+async function offerTls({ host, port, user, password, database }: PostgresService): Promise<void> {
+  const made = await generate([{ name: 'commonName', value: 'localhost' }], {
+    keyType: 'ec',
+    extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
+  })
+  const client = new pg.Client({ host, port, user, password, database })
+  await client.connect()
+  const directory = (await client.query<{ data_directory: string }>('show data_directory')).rows[0]
+    ?.data_directory
+  // The server writes the files itself: they must be its own.
+  for (const [file, pem] of [
+    ['server.crt', made.cert],
+    ['server.key', made.private],
+  ] as const) {
+    await client.query(`copy (select unnest(string_to_array('${pem}', E'\\n'))) to '${directory}/${file}'`)
+  }
+  await chmod(`${directory}/server.key`, 0o600)
+  await client.query('alter system set ssl = on')
+  await client.query('select pg_reload_conf()')
+  await client.end()
+  const isOffered = async () => {
+    const guest = new pg.Client({ host, port, user, password, database, ssl: { ca: made.cert } })
+    try {
+      await guest.connect()
+      return true
+    } catch {
+      return false
+    } finally {
+      await guest.end()
+    }
+  }
+  await eventually(isOffered, 'PostgreSQL offers TLS')
+}
+
 describe('health, from the target to the relay', () => {
   let kit: RelayKit
   let database: PostgresService
@@ -49,16 +92,15 @@ describe('health, from the target to the relay', () => {
     database = await startPostgres()
     echo = await echoTarget()
     dead = await deadPort()
-    const loopback = 'host = "127.0.0.1"\nallow_loopback = true\nprotocol = "tcp"'
     agent = await kit.startAgent({
       probes: true,
       rules: {
-        db: `${loopback}\nport = ${database.port}\nprobe = "postgres"`,
-        wrong: `${loopback}\nport = ${echo.port}\nprobe = "redis"`,
-        told: `${loopback}\nport = ${dead}\ndetail = true`,
+        db: `${ruleFor(database.port)}\nprobe = "postgres"`,
+        wrong: `${ruleFor(echo.port)}\nprobe = "redis"`,
+        told: `${ruleFor(dead)}\ndetail = true`,
         dead,
         echo: echo.port,
-        quiet: `${loopback}\nport = ${dead}\nprobe = "none"`,
+        quiet: `${ruleFor(dead)}\nprobe = "none"`,
       },
     })
   })
@@ -105,6 +147,29 @@ describe('health, from the target to the relay', () => {
 
   it('PostgreSQL finds nothing in it to write into its log', async () => {
     assert.doesNotMatch(database.log(), /startup packet|could not|FATAL|ERROR/)
+  })
+
+  it('nor where it offers TLS, once it has shown its certificate', async () => {
+    await offerTls(database)
+    const target = () => agent.agent.status().targets.find(({ resource }) => resource === 'db')
+    const askAgain = async (maxStreams: number) => {
+      const before = target()?.since ?? 0
+      await agent.writeRules({
+        db: `${ruleFor(database.port)}\nprobe = "postgres"\nmax_streams = ${maxStreams}`,
+        dead,
+      })
+      // A rule that changes is asked anew at once.
+      await eventually(
+        () => (target()?.since ?? 0) > before && target()?.state === 'ok',
+        'it was asked again',
+      )
+    }
+    await askAgain(7)
+    assert.match(target()?.detail ?? '', /PostgreSQL, with TLS: TLS, certificate until/)
+    for (let round = 8; round < 14; round++) await askAgain(round)
+    // The first handshake breaks off because nobody here trusts the certificate; those after it do not.
+    const complaints = database.log().match(/could not accept|startup packet|FATAL/g) ?? []
+    assert.ok(complaints.length <= 1, database.log())
   })
 
   it('a stream to a target that fails says since when, and bears no address', async () => {
@@ -189,10 +254,12 @@ describe('two agents of one site', () => {
     echo = await listenTarget((socket) => socket.pipe(socket), port)
     const reaches = async () => {
       const duplex = connector.connect('berlin/service')
-      const outcome = Promise.race([once(duplex, 'connect'), once(duplex, 'error')])
-      const [error] = await within(outcome, 'an outcome')
+      const connected = once(duplex, 'connect').then(
+        () => true,
+        () => false,
+      )
       duplex.on('error', () => undefined)
-      return error === undefined
+      return within(connected, 'an outcome')
     }
     await eventually(reaches, 'a stream reaches the target that is back')
     await eventually(() => stateOf(second) === 'ok', 'its agent has noticed')

@@ -25,7 +25,13 @@ const target = (port: number, more: Record<string, unknown> = {}) =>
 function options(effects = new FakeEffects()) {
   const { signal } = new AbortController()
   const resolver = { resolve: () => assert.fail('resolved'), forget: () => {} }
-  return { signal, effects, resolver, context: { own: new Set<string>(), relay: new Set<string>() } }
+  return {
+    signal,
+    effects,
+    resolver,
+    seen: new Map(),
+    context: { own: new Set<string>(), relay: new Set<string>() },
+  }
 }
 
 /** Calls back when a connection stands and what it brought was taken. */
@@ -210,6 +216,31 @@ test('PostgreSQL that offers TLS is greeted with a handshake; its certificate ma
     'PostgreSQL, with TLS: TLS, a certificate ends on DAY, in 9 days',
   ])
   assert.deepEqual(await judge(-1), ['warn', 'PostgreSQL, with TLS: TLS, the certificate ended on DAY'])
+})
+
+test('an untrusted certificate that was seen before is expected, so that the server sees a whole handshake', async (t) => {
+  const effects = new FakeEffects({ date: Date.now() })
+  const now = effects.date()
+  const pems = [
+    await certificate(now - DAY_MS, now + 300 * DAY_MS),
+    await certificate(now - DAY_MS, now + 90 * DAY_MS),
+  ]
+  let shown = 0
+  const port = await service(t, (socket) => {
+    const pem = pems[shown]
+    assert.ok(pem !== undefined)
+    tlsServer(pem)(socket)
+  })
+  const setup = options(effects)
+  const ask = async () => (await probeTarget(target(port, { probe: 'tls' }), setup)).note.split(':')[0]
+  const untrusted = 'TLS, this machine does not trust the certificate'
+  assert.equal(await ask(), untrusted)
+  assert.equal(setup.seen.size, 1)
+  assert.equal(await ask(), untrusted)
+  shown = 1
+  assert.match((await ask()) ?? '', /^TLS, certificate until/, 'another one is not judged by the first')
+  assert.equal(await ask(), untrusted)
+  assert.equal(setup.seen.size, 1)
 })
 
 test('what answers no TLS to a handshake fails', async (t) => {

@@ -106,17 +106,17 @@ test('a rule that was read again unchanged keeps its turn; one that changed is d
   assert.equal(schedule.finished(rule('gone'), true), false)
 })
 
-test('news of another kind brings the next probe forward, but not within five seconds of the last', () => {
+test('news of another kind brings the next probe forward, but not within two seconds of the last', () => {
   const { time, effects } = clock()
   const schedule = new ProbeSchedule(effects)
   schedule.follow(rules(rule('a')))
   schedule.finished(schedule.take() as Rule, true)
   time.ms += 1_000
   schedule.hurry('a')
-  assert.equal(schedule.deadline, 6_000)
+  assert.equal(schedule.deadline, 3_000)
   time.ms = 20_000
   schedule.hurry('a')
-  assert.equal(schedule.deadline, 6_000, 'an earlier turn stays')
+  assert.equal(schedule.deadline, 3_000, 'an earlier turn stays')
 })
 
 test('of more rules than are reported the first are asked', () => {

@@ -139,7 +139,7 @@ test('a stream that reaches a failing target has it asked soon', async () => {
   answers.set('db', WELL)
   watch.dialled('db')
   assert.equal(watch.list()[0]?.state, 'failing', 'to connect is not to answer')
-  await effects.elapse(5_000)
+  await effects.elapse(2_000)
   assert.equal(watch.list()[0]?.state, 'ok')
 })
 
