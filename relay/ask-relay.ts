@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import type { Output } from '../shared/cli/output.ts'
-import { callControl } from '../shared/control/call.ts'
+import { type CallOptions, callControl } from '../shared/control/call.ts'
 import { controlPath } from '../shared/control/path.ts'
 import { TunnelError } from '../shared/errors.ts'
 
@@ -21,8 +21,9 @@ export async function askRelay<Answer>(
   method: string,
   params: object,
   answer: v.GenericSchema<unknown, Answer>,
+  options: Pick<CallOptions, 'timeoutMs'> = {},
 ): Promise<Answer> {
-  const result = await callControl(controlPath(data), method, params, { signal })
+  const result = await callControl(controlPath(data), method, params, { signal, ...options })
   const parsed = v.safeParse(answer, result)
   if (!parsed.success)
     throw new TunnelError('PROTOCOL', 'The relay answered in a form that this command does not know.')

@@ -22,6 +22,12 @@ interface ViewFlags extends TenantFlags {
   readonly env?: string
 }
 
+interface RemovalFlags extends DataFlags {
+  readonly export?: string
+  readonly proof?: string
+  readonly yes?: boolean
+}
+
 interface PublishFlags extends PlaceFlags {
   readonly tcp?: string
   readonly host?: string
@@ -180,6 +186,39 @@ function addTenants(relay: Command): void {
       await tenantList({ ...flags, signal, output })
     }),
   )
+  addTenantRemoval(tenant)
+}
+
+function addTenantRemoval(tenant: Command): void {
+  command(tenant, 'export', 'write everything of a tenant into a file, as JSON')
+    .argument('<NAME>')
+    .argument('<FILE>')
+    .action(
+      runAction(async ({ signal, output }, name: string, file: string, flags: DataFlags) => {
+        const { tenantExport } = await import('./removal-commands.ts')
+        await tenantExport({ ...flags, name, file, signal, output })
+      }),
+    )
+  command(tenant, 'remove', 'remove a tenant with everything of it, and keep a signed proof')
+    .argument('<NAME>')
+    .option('--export <FILE>', 'write everything of it into this file before')
+    .option('--proof <FILE>', 'where the proof goes (default: NAME.removal.json)')
+    .option('--yes', 'it is meant')
+    .action(
+      runAction(async ({ signal, output }, name: string, flags: RemovalFlags) => {
+        const { tenantRemove } = await import('./removal-commands.ts')
+        await tenantRemove({ ...flags, name, signal, output })
+      }),
+    )
+  command(tenant, 'verify-proof', 'say whether a relay signed that a tenant was removed')
+    .argument('<FILE>')
+    .option('--ca <FILE>', "certificate of the relay's CA, where its data directory is not at hand")
+    .action(
+      runAction(async ({ output }, file: string, flags: DataFlags & { ca?: string }) => {
+        const { verifyProof } = await import('./removal-commands.ts')
+        await verifyProof({ ...flags, file, output })
+      }),
+    )
 }
 
 function addEnvironments(relay: Command): void {

@@ -6,6 +6,7 @@ import { formatCredentials } from '../shared/identity/credentials.ts'
 import { formatResourceName, parseResourceName } from '../shared/identity/names.ts'
 import { createJoinString, issueConnector } from './authority/invite.ts'
 import { method, operatorAct, placeParams, tenantParam, textParam } from './control-method.ts'
+import { removalHandlers } from './control-removal.ts'
 import { statusOf } from './control-status.ts'
 import { requireTenant, tenantHandlers } from './control-tenants.ts'
 import { hostOf } from './ingress/host-route.ts'
@@ -18,6 +19,7 @@ const viewParams = { ...tenantParam, environment: v.optional(textParam) }
 export function controlHandlers(relay: Relay): Readonly<Record<string, ControlHandler>> {
   return {
     ...tenantHandlers(relay),
+    ...removalHandlers(relay),
     ...invitationHandlers(relay),
     ...publicationHandlers(relay),
     revoke: method(

@@ -55,11 +55,28 @@ export class Publications {
 
   /** Opens what the store holds. A listener that cannot be opened is told in the status and stops nothing else. */
   async start(): Promise<void> {
-    const { store } = this.#options
-    for (const { id } of await store.relay.listTenants()) {
-      for (const publication of await store.listPublications(id)) {
-        await this.#begin({ ...publication, tenantId: id })
-      }
+    for (const { id } of await this.#options.store.relay.listTenants()) await this.#beginAll(id)
+  }
+
+  /** Opens what a tenant has published, after `close`. */
+  async open(tenantId: string): Promise<void> {
+    await this.#beginAll(tenantId)
+    await this.#options.onHosts(this.hosts())
+  }
+
+  /** Closes everything that a tenant has published; the store keeps it. Connections that are open end with their agents. */
+  async close(tenantId: string): Promise<void> {
+    for (const { kind, address } of await this.#options.store.listPublications(tenantId)) {
+      const names = this.#namesOf(kind)
+      if (names !== undefined) names.delete(address)
+      else this.#close(address)
+    }
+    await this.#options.onHosts(this.hosts())
+  }
+
+  async #beginAll(tenantId: string): Promise<void> {
+    for (const publication of await this.#options.store.listPublications(tenantId)) {
+      await this.#begin({ ...publication, tenantId })
     }
   }
 

@@ -63,7 +63,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     const isFirstRun = !(await store.relay.hasTenantKeys())
     master = await openMasterKeys({ directory, effects, keyCommand: options.keyCommand, isFirstRun })
     const authority = known ?? (await firstRun(store, authorityDirectory, effects))
-    return { store, authority, master, effects, agentLifetimeMs, connectorLifetimeMs }
+    return { store, authority, master, closed: new Set(), effects, agentLifetimeMs, connectorLifetimeMs }
   } catch (err) {
     await store[Symbol.asyncDispose]()
     throw err

@@ -10,6 +10,8 @@ export interface AuthorityContext {
   readonly effects: Effects
   /** What wraps the keys under which secrets are sealed. */
   readonly master: MasterKeys
+  /** Tenants that are being removed: who belongs to one is unknown. */
+  readonly closed: Set<string>
   /** Of agents' certificates. */
   readonly agentLifetimeMs: number
   /** Of connectors' certificates. */

@@ -45,7 +45,8 @@ export async function enroll(
   const { store, effects, authority } = context
   // Who has no token must not make us verify and sign. The decision falls below, in the transaction.
   const tenantId = await store.relay.tenantOfJoinToken(tokenHash)
-  if (tenantId === undefined || !(await store.isJoinTokenOpen(tenantId, tokenHash, effects.date()))) {
+  if (tenantId === undefined || context.closed.has(tenantId)) throw new TunnelError('JOIN_TOKEN')
+  if (!(await store.isJoinTokenOpen(tenantId, tokenHash, effects.date()))) {
     throw new TunnelError('JOIN_TOKEN')
   }
   const key = await verifyCsr(request.csr)

@@ -41,6 +41,7 @@ export async function identify(
   if (!authorized) throw new TunnelError('IDENTITY', 'The certificate is not from this relay.')
   const subject = certificateSubject(certificate)
   if (subject === undefined) throw new TunnelError('IDENTITY', 'The certificate names nobody.')
+  if (context.closed.has(subject.tenantId)) throw new TunnelError('IDENTITY')
   const presented = { serial: certificateSerial(certificate), notAfter }
   return subject.kind === 'agent'
     ? identifyAgent(context, subject, presented)

@@ -195,6 +195,13 @@ export class Sessions {
     return undefined
   }
 
+  /** Closes every session of a tenant. @returns how many there were */
+  revokeTenant(tenantId: string): number {
+    const own = [...this.#all].filter(({ principal }) => principal.tenantId === tenantId)
+    for (const live of own) live.close(new TunnelError('REVOKED'))
+    return own.length
+  }
+
   list(): readonly LiveSession[] {
     return [...this.#all]
   }

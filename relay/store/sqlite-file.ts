@@ -93,6 +93,8 @@ function openExisting(path: string): DatabaseSync {
   try {
     const version = checkFile(db, path)
     db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF')
+    // What is deleted is overwritten: a tenant that was removed is gone from the file.
+    db.exec('PRAGMA secure_delete = ON')
     migrate(db, version)
     return db
   } catch (err) {

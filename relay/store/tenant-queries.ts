@@ -2,6 +2,7 @@ import { TunnelError } from '../../shared/errors.ts'
 import { RELAY_CHAIN } from '../audit/record.ts'
 import { appendRecords, change, type Database, nameConflict } from './change.ts'
 import { type EnvironmentStore, LIST_MAX } from './store.ts'
+import { removeTenant } from './tenant-removal.ts'
 import { FIRST_ENVIRONMENTS, type RelayWideStore } from './tenants.ts'
 
 /** The part of the store that concerns all tenants. */
@@ -25,6 +26,8 @@ export function relayWideQueries(db: Database): RelayWideStore {
         tell({ action: 'tenant.add', object: id, outcome: 'OK' })
         tell({ action: 'tenant.add', object: id, outcome: 'OK' }, RELAY_CHAIN)
       }),
+
+    removeTenant: (id, act) => removeTenant(db, id, act),
 
     tenantOfJoinToken: async (tokenHash) => {
       const row = await db

@@ -1,4 +1,5 @@
 import type { Act, AuditEvent } from '../audit/record.ts'
+import type { TenantRemoval } from './tenant-removal.ts'
 
 export interface TenantRecord {
   readonly id: string
@@ -25,6 +26,8 @@ export interface RelayWideStore {
   listTenants(): Promise<readonly TenantRecord[]>
   /** Adds a tenant with {@link FIRST_ENVIRONMENTS}. @throws {TunnelError} CONFLICT where it exists */
   addTenant(id: string, act: Act): Promise<void>
+  /** Removes a tenant with everything of it. @returns undefined where there is no such tenant */
+  removeTenant(id: string, act: Act): Promise<TenantRemoval | undefined>
   /** Whose join token this is, whether it can still be spent or not. Who asks has shown the token. */
   tenantOfJoinToken(tokenHash: Uint8Array): Promise<string | undefined>
   /** True where a key of any tenant was wrapped. */

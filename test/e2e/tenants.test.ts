@@ -13,9 +13,9 @@ import { type ConnectorCredentials, parseCredentials } from '../../shared/identi
 import { exportKey, generateKey } from '../../shared/identity/keys.ts'
 import { Secret } from '../../shared/secret.ts'
 import { dialRelay } from '../../shared/tunnel/dial-relay.ts'
-import { within } from '../support/deadline.ts'
+import { eventually, within } from '../support/deadline.ts'
 import { joinOptions, type RelayKit, startKit } from '../support/relay-kit.ts'
-import { echoTarget, listenTarget, type TcpTarget } from '../support/tcp-kit.ts'
+import { dial, echoTarget, listenTarget, type TcpTarget } from '../support/tcp-kit.ts'
 
 interface Place {
   readonly tenant: string
@@ -163,5 +163,50 @@ describe('tenants and environments on one relay', () => {
     assert.match(own, /stream\.close hq\/echo OK sent 5, received 5, \d+ ms/)
     assert.match(own, /stream\.refuse hq\/other DENIED_BY_RELAY/)
     assert.doesNotMatch((await lines('there')).join('\n'), /audited|hq\/other/)
+  })
+
+  it('a tenant that is closed loses sessions, streams and listeners at once, and is unknown from then on', async () => {
+    const place = { tenant: 'gone', environment: 'production' }
+    await kit.command('tenant-add', { name: 'gone' })
+    const agent = await agentAt(place, target.port)
+    const connector = await kit.connect(await credentialsOf(place, 'app'))
+    const bystander = (await kit.connect(await credentialsOf(HERE, 'bystander'))).connect('hq/echo')
+    const doomed = connector.connect('hq/echo')
+    await within(Promise.all([once(doomed, 'connect'), once(bystander, 'connect')]), 'two streams')
+    const published = { ...place, resource: 'hq/echo', kind: 'tcp', address: '127.0.0.1:0' }
+    const { address } = (await kit.command('publish', published)) as { address: string }
+    const port = Number(address.split(':')[1])
+    const visitor = await dial(port)
+    visitor.socket.write('x')
+    await visitor.has(1)
+    const token = await kit.command('join-token', { ...place, site: 'late' })
+    const ended = within(once(doomed, 'error'), 'the end of the stream', 5_000)
+    await kit.command('tenant-close', { name: 'gone' })
+    assert.equal(((await ended)[0] as TunnelError).code, 'REVOKED')
+    assert.equal((await within(visitor.closed, 'the end of the visit', 5_000)).end, 'RST')
+    await assert.rejects(dial(port))
+    await agent.log.until('not connected', { code: 'IDENTITY' })
+    const late = join((token as { text: string }).text, joinPath(root, 'late'), joinOptions())
+    await assert.rejects(late, { code: 'JOIN_TOKEN' })
+    const { proof } = (await kit.command('tenant-remove', { name: 'gone' })) as {
+      proof: { tenant: string; removed: Record<string, number> }
+    }
+    assert.deepEqual([proof.tenant, proof.removed.agents, proof.removed.connectors], ['gone', 1, 1])
+    await assert.rejects(kit.command('list', { tenant: 'gone' }), { code: 'NOT_FOUND' })
+    bystander.write('still here')
+    assert.equal(String((await within(once(bystander, 'data'), 'an echo'))[0]), 'still here')
+    bystander.destroy()
+  })
+
+  it('a tenant that was closed and not removed works again', async () => {
+    const place = { tenant: 'kept', environment: 'production' }
+    await kit.command('tenant-add', { name: 'kept' })
+    const agent = await agentAt(place, target.port)
+    await kit.command('tenant-close', { name: 'kept' })
+    await eventually(() => !agent.agent.status().connected, 'the agent lost its sessions')
+    await assert.rejects(kit.command('tenant-remove', { name: 'here' }), { code: 'CONFLICT' })
+    await kit.command('tenant-open', { name: 'kept' })
+    await agent.connected()
+    assert.equal(await answerFor(await credentialsOf(place, 'app')), 'here')
   })
 })

@@ -1,0 +1,111 @@
+import { X509Certificate } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import type { Output } from '../shared/cli/output.ts'
+import { writePrivateFile } from '../shared/config/private-file.ts'
+import { TunnelError } from '../shared/errors.ts'
+import { parseName } from '../shared/identity/names.ts'
+import { askRelay, type CommandContext } from './ask-relay.ts'
+import { loadAuthority } from './authority/certificate-authority.ts'
+import { checkRemovalProof, PROOF_MAX_BYTES, type RemovalProof } from './authority/removal-proof.ts'
+import { exportTenant } from './store/export-tenant.ts'
+
+/** A chain of millions of records takes its time to be removed, in ms. */
+const REMOVAL_MS = 600_000
+
+const closeAnswer = v.object({ sessions: v.number() })
+const openAnswer = v.object({})
+const removeAnswer = v.object({ proof: v.custom<RemovalProof>((value) => typeof value === 'object') })
+
+/** `sallyport relay tenant export`. */
+export async function tenantExport(options: CommandContext & { name: string; file: string }): Promise<void> {
+  const { data, name, file, signal, output } = options
+  const { rows } = await output.progress(`exporting ${name}`, exportTenant(data, name, file, signal))
+  output.result({ tenant: name, file, rows }, `${file} holds the ${rows} rows of ${name}; keep it private`)
+}
+
+/** `sallyport relay tenant remove`: closes it, exports it where that is asked, removes it, keeps the proof. */
+export async function tenantRemove(
+  options: CommandContext & { name: string; export?: string; proof?: string; yes?: boolean },
+): Promise<void> {
+  const { data, signal, output } = options
+  const name = parseName(options.name, 'tenant')
+  const file = options.proof ?? `${name}.removal.json`
+  if (options.yes !== true) {
+    throw new TunnelError('USAGE', `Everything of ${name} would go, for good: say --yes.`, {
+      next: `sallyport relay tenant remove ${name} --export ${name}.json --yes`,
+    })
+  }
+  const { sessions } = await askRelay(options, 'tenant-close', { name }, closeAnswer)
+  if (options.export !== undefined) {
+    const exported = exportTenant(data, name, options.export, signal)
+    await output.progress(`exporting ${name}`, exported).catch(async (error: unknown) => {
+      // Without its export the tenant stays, and works again.
+      await askRelay(
+        { ...options, signal: new AbortController().signal },
+        'tenant-open',
+        { name },
+        openAnswer,
+      )
+      throw error
+    })
+  }
+  const removal = askRelay(options, 'tenant-remove', { name }, removeAnswer, { timeoutMs: REMOVAL_MS })
+  const { proof } = await output.progress(`removing ${name}`, removal)
+  await writePrivateFile(file, `${JSON.stringify(proof, undefined, 2)}\n`).catch((error: unknown) => {
+    // There is no second one.
+    output.result({ proof }, JSON.stringify(proof))
+    throw error
+  })
+  const rows = Object.values(proof.removed).reduce((sum, count) => sum + count, 0)
+  output.result({ tenant: name, sessions, rows, proof: file }, [
+    `${name} is gone: ${rows} rows, ${sessions} sessions; ${file} proves it`,
+    `next: sallyport relay tenant verify-proof ${file}`,
+  ])
+}
+
+/** `sallyport relay tenant verify-proof`. */
+export async function verifyProof(options: {
+  data: string
+  file: string
+  ca?: string
+  output: Output
+}): Promise<void> {
+  const { data, file, ca, output } = options
+  const certificate = ca === undefined ? await authorityOf(data) : await certificateIn(ca)
+  const proof = checkRemovalProof(await readSmall(file), certificate)
+  const rows = Object.entries(proof.removed).map(([table, count]) => `${table} ${count}`)
+  output.result({ holds: true, ...proof }, [
+    `the relay with ${proof.signer} removed ${proof.tenant} at ${proof.time}`,
+    `rows: ${rows.join(', ')}`,
+    `its audit chain ended with record ${proof.audit.records}, ${proof.audit.hash}`,
+  ])
+}
+
+async function authorityOf(data: string): Promise<X509Certificate> {
+  const authority = await loadAuthority(join(data, 'ca'))
+  if (authority !== undefined) return authority.certificate
+  throw new TunnelError('NOT_FOUND', `${data} is no data directory of a relay.`, {
+    leg: 'local',
+    next: "name it, or the relay's CA: --data DIR, --ca FILE",
+  })
+}
+
+async function certificateIn(path: string): Promise<X509Certificate> {
+  try {
+    return new X509Certificate(await readSmall(path))
+  } catch (cause) {
+    throw new TunnelError('CONFIG', `${path} is no certificate.`, { cause })
+  }
+}
+
+/** @throws {TunnelError} CONFIG where there is no such file or it is too large */
+async function readSmall(path: string): Promise<string> {
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => Number.POSITIVE_INFINITY,
+  )
+  if (size <= PROOF_MAX_BYTES) return readFile(path, 'utf8')
+  throw new TunnelError('CONFIG', `${path} cannot be read, or is larger than ${PROOF_MAX_BYTES} bytes.`)
+}
