@@ -82,10 +82,13 @@ export function installSteps({
  * @returns what could not be done and is not vital, a line each
  * @throws {TunnelError} SERVICE, CONFIG
  */
-export async function prepareWindowsService(machine: WindowsMachine): Promise<string[]> {
+export async function prepareWindowsService(
+  machine: WindowsMachine,
+  hasFile = existsSync,
+): Promise<string[]> {
   const { tool, program, data, signal } = machine
   const wrapper = wrapperPath(program)
-  if (!existsSync(wrapper)) {
+  if (!hasFile(wrapper)) {
     throw new TunnelError('CONFIG', `There is no ${wrapper}.`, { next: 'install the package for Windows' })
   }
   await mkdir(data, { recursive: true })
