@@ -43,8 +43,8 @@ export const EDITIONS: readonly Edition[] = [
     platforms: ['linux-x64', 'linux-arm64', 'win-x64'],
     summary: 'reverse tunnel agent that reaches services from inside',
     description: [
-      'The agent of Sallyport opens one outbound TLS connection from a site to a relay.',
-      'Over it, programs elsewhere reach those services of the site that its',
+      'The agent of Sallyport opens one outbound TLS connection from a site to a',
+      'relay. Over it, programs elsewhere reach those services of the site that its',
       'administrator has allowed, and no others: no inbound port, no VPN.',
       '.',
       'It runs as a service without privileges, and starts when it has joined a relay.',

@@ -24,6 +24,8 @@ export interface BlobParts {
   /** Named after its edition; the name stands in stack traces. */
   readonly name: string
   readonly code: string
+  /** More files that the code looks for inside the executable, by name. */
+  readonly assets: ReadonlyMap<string, string>
   /** The public release keys, as `sallyport verify --keys` reads them. */
   readonly roots: string
 }
@@ -35,19 +37,20 @@ export interface BlobParts {
  * @returns the path of the blob
  */
 export async function makeBlob(
-  { name, code, roots }: BlobParts,
+  { name, code, assets, roots }: BlobParts,
   directory: string,
   node: string,
 ): Promise<string> {
   await mkdir(directory, { recursive: true })
   await writeFile(join(directory, `${name}.cjs`), code)
-  await writeFile(join(directory, ROOTS_ASSET), roots)
+  const files = new Map([...assets, [ROOTS_ASSET, roots]])
+  for (const [file, content] of files) await writeFile(join(directory, file), content)
   // Relative paths: Node writes that of the main file into the blob.
   const config = {
     main: `${name}.cjs`,
     output: `${name}.blob`,
     ...SEA_OPTIONS,
-    assets: { [ROOTS_ASSET]: ROOTS_ASSET },
+    assets: Object.fromEntries([...files.keys()].map((file) => [file, file])),
   }
   await writeFile(join(directory, `${name}.json`), JSON.stringify(config))
   await runTool(node, ['--experimental-sea-config', `${name}.json`], { cwd: directory })

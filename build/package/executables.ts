@@ -49,7 +49,7 @@ export async function buildExecutables(settings: Settings): Promise<void> {
   for (const { edition, platforms } of targets(settings)) {
     const made = await bundle(edition, root)
     await describeBundle(made, edition, settings)
-    const parts = { name: `sallyport-${edition.name}`, code: made.code, roots }
+    const parts = { name: `sallyport-${edition.name}`, code: made.code, assets: made.threads, roots }
     const blob = await makeBlob(parts, join(settings.out, 'work/blobs'), process.execPath)
     await Promise.all(
       platforms.map(async (platform) => {

@@ -12,14 +12,14 @@ export async function makeRpm(options: LinuxPackageOptions): Promise<string> {
   const name = packageName(parts.edition)
   const base = join(work, `${name}-${platform.name}-rpm`)
   const tree = join(base, 'tree')
-  const files = linuxTree(parts, root)
+  const license = { path: `usr/share/licenses/${name}/LICENSE`, from: join(root, 'LICENSE') }
+  const files = [...linuxTree(parts, root), license]
   await writeTree(tree, files, epoch)
   const list = files.map(({ path }) => `${path.startsWith('etc/') ? '%config(noreplace) ' : ''}/${path}`)
   await writeFile(join(base, 'files'), `%dir /usr/lib/sallyport\n${list.join('\n')}\n`)
   const template = readFileSync(join(root, 'packaging/rpm/sallyport.spec'), 'utf8')
   const spec = fillTemplate(template, parts.edition, {
     VERSION: systemVersion(version),
-    ARCH: platform.rpm ?? '',
     DESCRIPTION: parts.edition.description.map((line) => (line === '.' ? '' : line)).join('\n'),
     TREE: tree,
     FILES: join(base, 'files'),

@@ -1,4 +1,5 @@
-import { chmod, link, lutimes, mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { chmod, copyFile, lutimes, mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 /** A file of a package. Exactly one of `from`, `content` and `link` says what is in it. */
@@ -7,7 +8,7 @@ export interface TreeFile {
   readonly path: string
   /** 0o644 unless it says otherwise. */
   readonly mode?: number
-  /** A file of the build, which it shares its bytes with. */
+  /** A file whose bytes it has. */
   readonly from?: string
   readonly content?: string | Uint8Array
   /** What a symbolic link points at. */
@@ -36,7 +37,7 @@ export async function writeTree(directory: string, files: readonly TreeFile[], e
 }
 
 async function writeFileOf({ from, content, link: target }: TreeFile, path: string): Promise<void> {
-  if (from !== undefined) await link(from, path)
+  if (from !== undefined) await copyFile(from, path, constants.COPYFILE_FICLONE)
   else if (target !== undefined) await symlink(target, path)
   else await writeFile(path, content ?? '')
 }

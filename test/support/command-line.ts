@@ -5,7 +5,8 @@ import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { within } from './deadline.ts'
 
-const PROGRAM = join(import.meta.dirname, '../../bin/sallyport.js')
+/** The words that start `sallyport` from the sources. */
+const PROGRAM: readonly string[] = [process.execPath, join(import.meta.dirname, '../../bin/sallyport.js')]
 
 /** How long one command may take, on a machine that does other things too, in ms. */
 const COMMAND_MS = 20_000
@@ -16,9 +17,9 @@ export interface Finished {
   readonly err: string
 }
 
-/** Runs a command to its end. */
-export async function sallyport(args: readonly string[], input = ''): Promise<Finished> {
-  const child = start(args)
+/** Runs a command to its end, of the sources or of another program. */
+export async function sallyport(args: readonly string[], input = '', program = PROGRAM): Promise<Finished> {
+  const child = start(args, program)
   child.stdin?.end(input)
   if (child.stdout === null || child.stderr === null) throw new Error('no output')
   const finished = Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
@@ -43,8 +44,8 @@ export interface Running extends AsyncDisposable {
   stop(): Promise<number | null>
 }
 
-export function startSallyport(args: readonly string[]): Running {
-  const child = start(args)
+export function startSallyport(args: readonly string[], program = PROGRAM): Running {
+  const child = start(args, program)
   if (child.stdout === null || child.stderr === null) throw new Error('no output')
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   let err = ''
@@ -77,6 +78,6 @@ export function startSallyport(args: readonly string[]): Running {
   }
 }
 
-function start(args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [PROGRAM, ...args], { stdio: 'pipe' })
+function start(args: readonly string[], [file = '', ...words]: readonly string[]): ChildProcess {
+  return spawn(file, [...words, ...args], { stdio: 'pipe' })
 }
