@@ -68,7 +68,7 @@ export async function runPart(
   options: PartOptions = {},
 ): Promise<Readonly<Record<string, unknown>>> {
   const { status, out, err } = await tryPart(args, options)
-  if (status !== 0) throw new Error(`sallyport ${args.join(' ')}: ${status} ${out} ${err}`)
+  if (status !== 0) throw new Error(`sallyport ${args.join(' ')}: ${status} ${JSON.stringify(out)} ${err}`)
   return out
 }
 

@@ -18,6 +18,7 @@ export interface WorldOptions {
 
 export interface AgentOptions extends PartOptions {
   readonly site?: string
+  readonly tenant?: string
   /** Resource to the port of a service on this machine, or to HOST:PORT. */
   readonly targets?: Readonly<Record<string, number | string>>
   readonly flags?: readonly string[]
@@ -102,7 +103,7 @@ export class World implements AsyncDisposable {
   async startAgent(options: AgentOptions = {}): Promise<WorldAgent> {
     const site = options.site ?? 'berlin'
     const data = options.data ?? join(this.root, `agent-${site}-${this.#count++}`)
-    const { joinString } = await this.atRelay('relay', 'join-token', site)
+    const { joinString } = await this.atRelay('relay', 'join-token', site, ...tenantFlag(options.tenant))
     const file = join(this.root, `join-${this.#count++}`)
     await writeFile(file, String(joinString), { mode: 0o600 })
     await runPart(['agent', 'join', '--join-file', file, '--no-service', '--data', data], options)
@@ -149,9 +150,10 @@ export class World implements AsyncDisposable {
   }
 
   /** A credentials file for the resources. */
-  async credentials(name: string, ...resources: string[]): Promise<string> {
+  async credentials(name: string, resource: string, tenant?: string): Promise<string> {
     const out = join(this.root, `${name}.credentials.json`)
-    await this.atRelay('relay', 'connector', 'add', name, '--resource', ...resources, '--out', out)
+    const flags = ['--resource', resource, '--out', out, ...tenantFlag(tenant)]
+    await this.atRelay('relay', 'connector', 'add', name, ...flags)
     return out
   }
 
@@ -192,6 +194,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
 
 export function portOf(address: unknown): number {
   return Number(String(address).split(':').at(-1))
+}
+
+function tenantFlag(tenant: string | undefined): string[] {
+  return tenant === undefined ? [] : ['--tenant', tenant]
 }
 
 async function changeSettings(
