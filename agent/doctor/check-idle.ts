@@ -79,11 +79,16 @@ async function holdConnection(context: PathContext): Promise<HeldConnection> {
   return {
     ended: promise,
     async ask() {
-      const limit = AbortSignal.any([context.signal, AbortSignal.timeout(ANSWER_MS)])
-      return ask({ ...context, signal: limit }, socket, '/healthz').then(
-        () => true,
-        () => false,
-      )
+      const late = new AbortController()
+      const cancel = context.effects.after(ANSWER_MS, () => late.abort())
+      const limit = AbortSignal.any([context.signal, late.signal])
+      const answered = ask({ ...context, signal: limit }, socket, '/healthz')
+      return answered
+        .then(
+          () => true,
+          () => false,
+        )
+        .finally(cancel)
     },
     close: () => socket.destroy(),
   }
