@@ -1,11 +1,13 @@
-import type { X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { connect } from 'node:tls'
 import { TunnelError } from '../shared/errors.ts'
 import { spkiHash } from '../shared/identity/keys.ts'
 import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
 import { relayConnectError, relayHandshakeOptions } from '../shared/identity/relay-tls.ts'
-import { inspectionError, issuerOf, observeChain } from '../shared/network/inspector.ts'
+import { readChain as readOffered } from '../shared/identity/sealed-request.ts'
+import { inspectionError, isSignedBy, issuerOf, observeChain } from '../shared/network/inspector.ts'
 import type { Network } from '../shared/network/network.ts'
+import { fetchOffer } from './sealed-exchange.ts'
 
 export interface FirstContact {
   readonly network: Network
@@ -35,7 +37,26 @@ export async function fetchPinnedCa(contact: FirstContact): Promise<string> {
   const where = formatRelayAddress(contact.address)
   const [leaf] = chain
   if (leaf === undefined) throw new TunnelError('RELAY_IDENTITY', `${where} shows no certificate.`)
+  const offered = await askThroughInspector(contact, leaf, chain)
+  if (offered !== undefined) return offered
   throw inspectionError(where, contact.address.host, issuerOf(leaf, chain, await contact.network.roots()))
+}
+
+/** The CA as the relay tells it through an inspector that the site accepted; undefined where there is none, or it is not it. */
+async function askThroughInspector(
+  { network, address, serverName, caPin, signal }: FirstContact,
+  leaf: X509Certificate,
+  chain: readonly X509Certificate[],
+): Promise<string | undefined> {
+  const { inspector } = network
+  inspector?.learn(chain)
+  const ca = await inspector?.ca()
+  if (ca === undefined || !isSignedBy(leaf, new X509Certificate(ca))) return undefined
+  // The inspector may say what it likes: the pin decides.
+  const offer = await fetchOffer({ network, address, trust: { serverName, ca }, signal })
+  return readOffered(offer.chain)
+    .find((certificate) => isPinned(certificate, caPin))
+    ?.toString()
 }
 
 function isPinned(certificate: X509Certificate, pin: Buffer): boolean {

@@ -1,26 +1,16 @@
-import { type IncomingMessage, request } from 'node:http'
 import * as v from 'valibot'
 import { ERRORS, type ErrorCode, TunnelError } from '../shared/errors.ts'
-import { ENROLLMENT_BODY_MAX_BYTES } from '../shared/identity/enrollment-messages.ts'
+import type { ENROLL_PATH, RENEW_PATH } from '../shared/identity/enrollment-messages.ts'
 import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
-import { type ClientIdentity, type RelayTrust, relayConnectError } from '../shared/identity/relay-tls.ts'
-import { DIRECT_NETWORK, type Network } from '../shared/network/network.ts'
-import { secureToRelay } from '../shared/network/secure.ts'
+import { exchange, type RelayRoad } from './relay-exchange.ts'
+import { sealedExchange } from './sealed-exchange.ts'
 
-export interface RelayRequest<T extends v.GenericSchema> {
-  /** How to get there; directly unless told otherwise. */
-  readonly network?: Network
-  readonly address: RelayAddress
-  readonly trust: RelayTrust
-  /** Needed by every route but the one for enrolment. */
-  readonly client?: ClientIdentity
-  readonly path: string
+export interface RelayRequest<T extends v.GenericSchema> extends RelayRoad {
+  readonly path: typeof ENROLL_PATH | typeof RENEW_PATH
   /** Sent as JSON. */
   readonly body: object
   /** What the answer must look like. */
   readonly answer: T
-  /** Also carries the deadline. */
-  readonly signal: AbortSignal
 }
 
 /** The part of a problem document (RFC 9457) that is understood; `code` is ours. */
@@ -34,20 +24,19 @@ const problemSchema = v.object({
 })
 
 /**
- * Sends one request to a relay over a connection of its own, TLS 1.3, relay verified, no redirect followed.
+ * Sends one request to a relay that TLS proved to be the one, or sealed for it where an inspector that the site accepted
+ * stands in between.
  *
- * @throws {TunnelError} the code of the relay's problem document; RELAY_IDENTITY, RELAY_UNREACHABLE; PROTOCOL where
- * the answer is not understood
+ * @throws {TunnelError} the code of the relay's problem document; RELAY_IDENTITY, RELAY_UNREACHABLE, of `Network.reach`;
+ * PROTOCOL where the answer is not understood
  */
 export async function postToRelay<T extends v.GenericSchema>(
   options: RelayRequest<T>,
 ): Promise<v.InferOutput<T>> {
-  let answer: Answer
-  try {
-    answer = await exchange(options)
-  } catch (err) {
-    throw relayConnectError(options.signal.aborted ? options.signal.reason : err, options.address)
-  }
+  const { path } = options
+  const body = JSON.stringify(options.body)
+  const seen = await exchange(options, { method: 'POST', path, body, mayBeInspected: false })
+  const answer = seen ?? (await sealedExchange(options, path, body))
   const content = readJson(answer.text)
   if (answer.status === 200) {
     const parsed = v.safeParse(options.answer, content, { abortEarly: true })
@@ -58,47 +47,6 @@ export async function postToRelay<T extends v.GenericSchema>(
   if (!problem.success) throw notUnderstood(options, answer.status)
   // It is printed on a terminal: nothing but plain text.
   throw new TunnelError(problem.output.code, problem.output.detail.replaceAll(/[^ -~]/g, '?'))
-}
-
-interface Answer {
-  readonly status: number
-  readonly text: string
-}
-
-async function exchange<T extends v.GenericSchema>(options: RelayRequest<T>): Promise<Answer> {
-  const { network = DIRECT_NETWORK, address, trust, client, signal } = options
-  const secure = { network, address, trust, signal, ...(client === undefined ? {} : { client }) }
-  const { socket } = await secureToRelay(secure)
-  const body = JSON.stringify(options.body)
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-  const outgoing = request({
-    // A connection of its own: none that was opened with another identity may serve it.
-    createConnection: () => socket,
-    host: address.host,
-    port: address.port,
-    path: options.path,
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-    signal,
-  })
-  outgoing.on('error', reject).on('response', resolve).end(body)
-  const incoming = await promise
-  try {
-    return { status: incoming.statusCode ?? 0, text: await readLimited(incoming) }
-  } finally {
-    outgoing.destroy()
-  }
-}
-
-async function readLimited(incoming: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > ENROLLMENT_BODY_MAX_BYTES) throw new TunnelError('PROTOCOL', 'The answer is too long.')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function readJson(text: string): unknown {

@@ -10,6 +10,8 @@ import {
   LINK_KEY_BYTES,
   LINKS_CAPABILITY,
 } from '../../shared/handshake/hello.ts'
+import { SIGNED_AGENT_PATH } from '../../shared/handshake/signed-hello.ts'
+import type { Subject } from '../../shared/identity/subject.ts'
 import type { Logger } from '../../shared/log.ts'
 import { Session } from '../../shared/mux/session.ts'
 import type { OpenFrame } from '../../shared/mux/session-handler.ts'
@@ -49,11 +51,17 @@ export interface Greeted {
   readonly answer: (helloOk: Uint8Array) => Uint8Array
 }
 
-/**
- * Reads the payload of the first frame.
- * @throws {TunnelError} where nobody may greet so
- */
-export type Greeter = (meta: Uint8Array) => Greeted | Promise<Greeted>
+/** A first frame of somebody who is not taken. */
+export interface Refused {
+  /** Whom a certificate of this relay's CA names in it. */
+  readonly subject: Subject | undefined
+  readonly error: TunnelError
+  /** The payload of the answer that says so. */
+  readonly refusal: Uint8Array
+}
+
+/** Reads the payload of the first frame. @throws {TunnelError} PROTOCOL where it is none */
+export type Greeter = (meta: Uint8Array) => Greeted | Promise<Greeted | Refused>
 
 /** Upgrades an authenticated request and runs its session until it ends. */
 export function acceptSession(
@@ -115,7 +123,12 @@ function runSession(
       greeted: (_type, meta) => {
         const greeted = greeter(meta)
         if (!(greeted instanceof Promise)) return begin(greeted)
-        greeted.then(begin).catch((error: unknown) => {
+        const settled = greeted.then((known) => {
+          if (!('refusal' in known)) return begin(known)
+          if (!session.isClosed) session.greet('HELLO_OK', known.refusal)
+          throw noteRefused(known, sourceAddress, context)
+        })
+        settled.catch((error: unknown) => {
           link.close(isTunnelError(error) ? error : new TunnelError('INTERNAL', '', { cause: error }))
         })
       },
@@ -152,6 +165,17 @@ function runSession(
   const cancelHello = effects.after(HELLO_TIMEOUT_MS, () =>
     link.close(new TunnelError('OPEN_TIMEOUT', 'no HELLO')),
   )
+}
+
+function noteRefused(
+  { subject, error }: Refused,
+  source: string,
+  { audit, effects }: AcceptContext,
+): TunnelError {
+  const traceId = effects.randomBytes(16).toString('hex')
+  const refusal = { outcome: error.code, detail: error.detail }
+  audit(refusalEvent(subject, refusal, { source, object: SIGNED_AGENT_PATH, traceId }))
+  return error
 }
 
 interface Arrival {

@@ -7,20 +7,30 @@ import { sendProblem } from '../../shared/http/problem.ts'
 import {
   ENROLL_PATH,
   ENROLLMENT_BODY_MAX_BYTES,
+  type EnrollResponse,
   RENEW_PATH,
 } from '../../shared/identity/enrollment-messages.ts'
+import { OFFER_PATH, SEALED_PATH } from '../../shared/identity/sealed-request.ts'
 import { type Audit, RELAY_CHAIN } from '../audit/record.ts'
 import type { AuthorityContext } from '../authority/context.ts'
-import { enroll, renew } from '../authority/enroll.ts'
+import { enroll, type RequestOrigin, renew } from '../authority/enroll.ts'
 import type { Principal } from '../authority/identify.ts'
 import type { Admission } from './admission.ts'
+import type { SealedRequests } from './sealed.ts'
 
 /** How a caller proves who it is. Every route and upgrade path names one; there is no default. */
-export type Authentication = 'none' | 'join token in the body' | 'agent certificate' | 'connector certificate'
+export type Authentication =
+  | 'none'
+  | 'join token in the body'
+  | 'agent certificate'
+  | 'connector certificate'
+  /** As for the path inside, with a signature in the place of the certificate that TLS would have seen. */
+  | 'sealed in the body'
 
 export interface RouteContext {
   readonly authority: AuthorityContext
   readonly admission: Pick<Admission, 'takeEnrollment'>
+  readonly sealed: SealedRequests
   readonly effects: Pick<Effects, 'after'>
   readonly audit: Audit
   /** How long the body of a request may take, in ms. */
@@ -42,14 +52,10 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
       method: 'POST',
       authentication: 'join token in the body',
       answer: async (context, request, traceId) => {
-        const sourceAddress = request.socket.remoteAddress ?? ''
+        const origin = originOf(request, traceId)
         // Before the body: who asks too often has no claim on being read.
-        if (!context.admission.takeEnrollment(sourceAddress)) throw new TunnelError('ENHANCE_CALM')
-        const body = await readJson(context, request)
-        return enroll(context.authority, body, { sourceAddress, traceId }).catch((error: unknown) => {
-          noteRefusal(context, error, { source: sourceAddress, traceId })
-          throw error
-        })
+        takeEnrollment(context, origin)
+        return enrollHere(context, await readJson(context, request), origin)
       },
     },
   ],
@@ -59,13 +65,47 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
       method: 'POST',
       authentication: 'agent certificate',
       answer: async (context, request, traceId) =>
-        renew(context.authority, await readJson(context, request), peerOf(request), {
-          sourceAddress: request.socket.remoteAddress ?? '',
-          traceId,
-        }),
+        renew(
+          context.authority,
+          await readJson(context, request),
+          peerOf(request),
+          originOf(request, traceId),
+        ),
+    },
+  ],
+  [OFFER_PATH, { method: 'GET', authentication: 'none', answer: async (context) => context.sealed.offer() }],
+  [
+    SEALED_PATH,
+    {
+      method: 'POST',
+      authentication: 'sealed in the body',
+      answer: async (context, request, traceId) => {
+        const origin = originOf(request, traceId)
+        return context.sealed.answer(await readJson(context, request), traceId, async ({ body, peer }) => {
+          if (peer !== undefined) return renew(context.authority, body, peer, origin)
+          takeEnrollment(context, origin)
+          return enrollHere(context, body, origin)
+        })
+      },
     },
   ],
 ] as const satisfies readonly (readonly [string, Route])[])
+
+function originOf(request: IncomingMessage, traceId: string): RequestOrigin {
+  return { sourceAddress: request.socket.remoteAddress ?? '', traceId }
+}
+
+/** @throws {TunnelError} ENHANCE_CALM */
+function takeEnrollment({ admission }: RouteContext, { sourceAddress }: RequestOrigin): void {
+  if (!admission.takeEnrollment(sourceAddress)) throw new TunnelError('ENHANCE_CALM')
+}
+
+function enrollHere(context: RouteContext, body: unknown, origin: RequestOrigin): Promise<EnrollResponse> {
+  return enroll(context.authority, body, origin).catch((error: unknown) => {
+    noteRefusal(context, error, { source: origin.sourceAddress, traceId: origin.traceId })
+    throw error
+  })
+}
 
 /** Nobody knows whose a token is that does not hold. */
 function noteRefusal(

@@ -21,6 +21,7 @@ import { type FrontDoor, guardFrontDoor, type PassThrough } from './front-door.t
 import { holdIdle } from './idle-hold.ts'
 import { joinLink } from './join-link.ts'
 import { answerRoute, peerOf, UPGRADES } from './routes.ts'
+import { SealedRequests } from './sealed.ts'
 import { acceptSigned } from './signed-greeting.ts'
 
 /** Connections of every kind in all. */
@@ -74,7 +75,9 @@ export function createGateway(options: ServerOptions): Gateway {
   })
   server.maxConnections = MAX_CONNECTIONS
   hardenServer(server, options.effects)
-  const routeContext = { ...options, bodyMs: limits.bodyMs }
+  const { certificate: ca } = options.authority.authority
+  const sealed = new SealedRequests(options.effects, ca, options.certificate)
+  const routeContext = { ...options, bodyMs: limits.bodyMs, sealed }
   const door = guardFrontDoor(server, options)
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (isOwn(options, request)) {

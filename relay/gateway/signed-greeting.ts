@@ -1,8 +1,9 @@
 import { X509Certificate } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { TunnelError } from '../../shared/errors.ts'
+import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import {
   decodeSignedHello,
+  encodeRefusal,
   encodeSignedHelloOk,
   formatNonce,
   NONCE_BYTES,
@@ -16,10 +17,11 @@ import {
   signTranscript,
 } from '../../shared/identity/hello-proof.ts'
 import { importKey } from '../../shared/identity/keys.ts'
+import { certificateSubject } from '../../shared/identity/subject.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { identify } from '../authority/identify.ts'
 import type { ServerCertificate } from '../authority/server-certificate.ts'
-import { type AcceptContext, acceptGreeting, type Greeted } from './accept.ts'
+import { type AcceptContext, acceptGreeting, type Greeted, type Refused } from './accept.ts'
 
 export interface SignedGreetingContext extends AcceptContext {
   readonly authority: AuthorityContext
@@ -53,31 +55,35 @@ export function acceptSigned(
   context.webSockets.removeListener('headers', addNonce)
 }
 
-/** @throws {TunnelError} PROTOCOL; IDENTITY, EXPIRED, REVOKED as for a certificate that TLS saw; OVERLOADED */
+/** @throws {TunnelError} PROTOCOL where it is no signed HELLO */
 async function readSigned(
-  { authority, certificate: serving }: SignedGreetingContext,
+  { authority, certificate }: SignedGreetingContext,
   { serverName, admit }: SignedGuest,
   relayNonce: Buffer,
   meta: Uint8Array,
-): Promise<Greeted> {
-  const { hello, certificate: presented, nonce: agentNonce, signature } = decodeSignedHello(meta)
-  const context: GreetingContext = { serverName, relayNonce, agentNonce }
-  const proof = { certificate: presented, signature, transcript: agentTranscript(context, hello) }
-  const certificate = checkAgentProof(proof, authority.authority.certificate)
-  const principal = await identify(authority, certificate, true)
-  if (principal.kind !== 'agent') throw new TunnelError('IDENTITY', 'Only agents greet so.')
-  admit()
-  return {
-    principal,
-    hello,
-    answer: (helloOk) => {
-      const { chain, key } = serving()
-      return encodeSignedHelloOk({
-        hello: helloOk,
-        // The first of the chain: the relay's own.
-        certificate: new X509Certificate(chain).raw,
-        signature: signTranscript(importKey(key.reveal()), relayTranscript(context, meta, helloOk)),
-      })
-    },
+): Promise<Greeted | Refused> {
+  const signed = decodeSignedHello(meta)
+  const context: GreetingContext = { serverName, relayNonce, agentNonce: signed.nonce }
+  const answer = (hello: Uint8Array) => {
+    const { chain, key } = certificate()
+    return encodeSignedHelloOk({
+      hello,
+      // The first of the chain: the relay's own.
+      certificate: new X509Certificate(chain).raw,
+      signature: signTranscript(importKey(key.reveal()), relayTranscript(context, meta, hello)),
+    })
+  }
+  let presented: X509Certificate | undefined
+  try {
+    const proof = { ...signed, transcript: agentTranscript(context, signed.hello) }
+    presented = checkAgentProof(proof, authority.authority.certificate)
+    const principal = await identify(authority, presented, true)
+    if (principal.kind !== 'agent') throw new TunnelError('IDENTITY', 'Only agents greet so.')
+    admit()
+    return { principal, hello: signed.hello, answer }
+  } catch (error) {
+    if (!isTunnelError(error)) throw error
+    const subject = presented === undefined ? undefined : certificateSubject(presented)
+    return { error, subject, refusal: answer(encodeRefusal(error.code)) }
   }
 }

@@ -30,7 +30,7 @@ export interface SignedHello {
 
 /** HELLO_OK on such a session. */
 export interface SignedHelloOk {
-  /** The CBOR of an ordinary HELLO_OK, exactly as it was signed. */
+  /** The CBOR of an ordinary HELLO_OK, or of a refusal, exactly as it was signed. */
   readonly hello: Uint8Array
   /** The relay's certificate in DER, at most 4,096 bytes. */
   readonly certificate: Uint8Array
@@ -48,6 +48,8 @@ const helloOkSchema = v.object({
 })
 
 const helloSchema = v.object({ ...helloOkSchema.entries, nonce: bytes(NONCE_BYTES) })
+
+const refusalSchema = v.object({ refused: v.optional(v.pipe(v.string(), v.maxLength(64))) })
 
 /** CBOR of a signed HELLO, at most 8,192 bytes. */
 export function encodeSignedHello(hello: SignedHello): Uint8Array {
@@ -67,6 +69,16 @@ export function encodeSignedHelloOk(hello: SignedHelloOk): Uint8Array {
 /** @throws {TunnelError} PROTOCOL */
 export function decodeSignedHelloOk(meta: Uint8Array): SignedHelloOk {
   return parseMap(helloOkSchema, meta, 'the signed HELLO_OK')
+}
+
+/** CBOR that stands in the place of HELLO_OK where the relay does not take the agent; `code`: a name of section 9. */
+export function encodeRefusal(code: string): Uint8Array {
+  return encodeMap({ refused: code })
+}
+
+/** The code of a refusal, or undefined where it is something else. @throws {TunnelError} PROTOCOL */
+export function decodeRefusal(hello: Uint8Array): string | undefined {
+  return parseMap(refusalSchema, hello, 'HELLO_OK').refused
 }
 
 /** The value of {@link NONCE_HEADER}. */

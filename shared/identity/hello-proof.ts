@@ -38,15 +38,13 @@ export function relayTranscript(
   return transcript(RELAY_CONTEXT, context, [createHash('sha256').update(signedHello).digest(), helloOk])
 }
 
-/** Each part behind its length as u32, so that no two lists of parts give the same bytes. */
 function transcript(label: string, context: GreetingContext, more: readonly Uint8Array[]): Buffer {
-  const parts = [
-    Buffer.from(label),
-    Buffer.from(context.serverName),
-    context.relayNonce,
-    context.agentNonce,
-    ...more,
-  ]
+  const { serverName, relayNonce, agentNonce } = context
+  return joinParts([Buffer.from(label), Buffer.from(serverName), relayNonce, agentNonce, ...more])
+}
+
+/** Each part behind its length as u32, so that no two lists of parts give the same bytes. */
+export function joinParts(parts: readonly Uint8Array[]): Buffer {
   return Buffer.concat(
     parts.flatMap((part) => {
       const length = Buffer.alloc(4)

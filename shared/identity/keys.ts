@@ -27,6 +27,12 @@ export function exportKey(key: KeyObject): string {
   return key.export({ type: 'pkcs8', format: 'pem' }).toString()
 }
 
+/** SubjectPublicKeyInfo in DER (RFC 5280 section 4.1) of a key, private or public. */
+export function exportPublicKey(key: KeyObject): Buffer {
+  const publicKey = key.type === 'private' ? createPublicKey(key) : key
+  return publicKey.export({ type: 'spki', format: 'der' })
+}
+
 /**
  * Reads a private P-256 key from PEM.
  *
@@ -57,10 +63,7 @@ export function isP256(key: KeyObject): boolean {
  */
 export function spkiHash(source: KeyObject | X509Certificate): Buffer {
   const key = 'publicKey' in source ? source.publicKey : source
-  const publicKey = key.type === 'private' ? createPublicKey(key) : key
-  return createHash('sha256')
-    .update(publicKey.export({ type: 'spki', format: 'der' }))
-    .digest()
+  return createHash('sha256').update(exportPublicKey(key)).digest()
 }
 
 /** The one text for a key that people compare: `SHA256:` and 43 characters of Base64, as SSH writes it. */

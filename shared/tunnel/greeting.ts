@@ -1,6 +1,12 @@
 import { X509Certificate } from 'node:crypto'
 import type { Effects } from '../effects.ts'
-import { decodeSignedHelloOk, encodeSignedHello, NONCE_BYTES } from '../handshake/signed-hello.ts'
+import { ERRORS, type ErrorCode, TunnelError } from '../errors.ts'
+import {
+  decodeRefusal,
+  decodeSignedHelloOk,
+  encodeSignedHello,
+  NONCE_BYTES,
+} from '../handshake/signed-hello.ts'
 import {
   agentTranscript,
   checkRelayProof,
@@ -15,7 +21,10 @@ import type { RelaySocket, TunnelIdentity } from './dial-relay.ts'
 export interface Greeting {
   /** The payload of the HELLO frame. */
   wrap(hello: Uint8Array): Uint8Array
-  /** The CBOR of HELLO_OK. @throws {TunnelError} RELAY_IDENTITY where the relay did not prove itself; PROTOCOL */
+  /**
+   * The CBOR of HELLO_OK.
+   * @throws {TunnelError} RELAY_IDENTITY where the relay did not prove itself; what it refuses with; PROTOCOL
+   */
   unwrap(meta: Uint8Array): Uint8Array
 }
 
@@ -49,7 +58,10 @@ export function greetingFor(
       const { hello, certificate, signature } = decodeSignedHelloOk(meta)
       const transcript = relayTranscript(context, sent, hello)
       checkRelayProof({ certificate, signature, transcript }, identity, effects.date())
-      return hello
+      const refused = decodeRefusal(hello)
+      if (refused === undefined) return hello
+      const code = refused in ERRORS ? (refused as ErrorCode) : 'IDENTITY'
+      throw new TunnelError(code, 'The relay does not take the greeting.')
     },
   }
 }

@@ -1,0 +1,87 @@
+import { type IncomingMessage, request } from 'node:http'
+import { TunnelError } from '../shared/errors.ts'
+import { ENROLLMENT_BODY_MAX_BYTES } from '../shared/identity/enrollment-messages.ts'
+import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import { type ClientIdentity, type RelayTrust, relayConnectError } from '../shared/identity/relay-tls.ts'
+import { DIRECT_NETWORK, type Network } from '../shared/network/network.ts'
+import { secureToRelay } from '../shared/network/secure.ts'
+
+/** Which relay, how to get there, and how the two ends know each other. */
+export interface RelayRoad {
+  /** Directly unless told otherwise. */
+  readonly network?: Network
+  readonly address: RelayAddress
+  readonly trust: RelayTrust
+  /** Needed by every route but those for enrolment and offers. */
+  readonly client?: ClientIdentity
+  /** Also carries the deadline. */
+  readonly signal: AbortSignal
+}
+
+export interface ExchangeRequest {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  /** JSON text. */
+  readonly body?: string
+  /** False: nothing is sent where an inspector that the site accepted stands in between, since it could read it. */
+  readonly mayBeInspected: boolean
+}
+
+/** What came back, at most 32 KiB. */
+export interface Answer {
+  readonly status: number
+  readonly text: string
+}
+
+/**
+ * Sends one request to a relay over a connection of its own, relay or accepted inspector verified, no redirect followed.
+ *
+ * @returns undefined where an inspector stands in between and must not see the request: nothing was sent
+ * @throws {TunnelError} RELAY_IDENTITY, RELAY_UNREACHABLE, of `Network.reach`; PROTOCOL where the answer is too long
+ */
+export async function exchange(road: RelayRoad, asked: ExchangeRequest): Promise<Answer | undefined> {
+  const { network = DIRECT_NETWORK, signal, address } = road
+  try {
+    const { socket, inspector } = await secureToRelay({ ...road, network })
+    if (inspector !== undefined && !asked.mayBeInspected) {
+      socket.destroy()
+      return undefined
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+    const { method, path, body } = asked
+    const headers =
+      body === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+    const outgoing = request({
+      // A connection of its own: none that was opened with another identity may serve it.
+      createConnection: () => socket,
+      host: address.host,
+      port: address.port,
+      path,
+      method,
+      headers,
+      signal,
+    })
+    outgoing.on('error', reject).on('response', resolve).end(body)
+    const incoming = await promise
+    try {
+      return { status: incoming.statusCode ?? 0, text: await readLimited(incoming) }
+    } finally {
+      outgoing.destroy()
+    }
+  } catch (err) {
+    throw relayConnectError(signal.aborted ? signal.reason : err, address)
+  }
+}
+
+async function readLimited(incoming: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > ENROLLMENT_BODY_MAX_BYTES) throw new TunnelError('PROTOCOL', 'The answer is too long.')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
