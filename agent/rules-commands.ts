@@ -54,7 +54,6 @@ export async function allowRule(
       effects: realEffects,
       resolver: createResolver({ effects: realEffects }),
       context: addressContext([]),
-      seen: new Map(),
       greetingMs: GREETING_MS,
     }),
   )

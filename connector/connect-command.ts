@@ -81,11 +81,10 @@ function tellFailure(output: Output, error: TunnelError, { since, retryMs }: Cou
     output.result({ event: 'failure', ...describeFailure(error), since, retryMs }, [])
     return
   }
-  const facts = [
+  output.note([
     `${error.code}: ${error.message}`,
-    `Where: ${legText(error.leg)}${since === undefined ? '' : `, since ${new Date(since).toISOString()}`}.`,
-    ...(error.next === '' ? [] : [`Next: ${error.next}.`]),
-    ...(retryMs === undefined ? [] : [`Trying again in ${Math.ceil(retryMs / 1_000)} s.`]),
-  ]
-  output.note(facts.join(' '))
+    `  where  ${legText(error.leg)}${since === undefined ? '' : `, since ${new Date(since).toISOString()}`}`,
+    ...(error.next === '' ? [] : [`  next   ${error.next}`]),
+    ...(retryMs === undefined ? [] : [`  again  in ${Math.ceil(retryMs / 1_000)} s`]),
+  ])
 }

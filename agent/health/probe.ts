@@ -36,8 +36,8 @@ export interface ProbeResult {
 
 export interface ProbeOptions extends Omit<DialOptions, 'deadlineMs' | 'socketOptions' | 'effects'> {
   readonly effects: Pick<Effects, 'now' | 'date' | 'after'>
-  /** Certificates of targets, kept from probe to probe. */
-  readonly seen: SeenCertificates
+  /** Certificates of targets, where they are kept from probe to probe. */
+  readonly seen?: SeenCertificates
   /** How long a target of kind `tcp` may take for a greeting, in ms; 0 by default: connecting is enough. */
   readonly greetingMs?: number
 }
@@ -77,7 +77,7 @@ export async function probeTarget(rule: Rule, options: ProbeOptions): Promise<Pr
 async function askWithin(
   socket: Socket,
   rule: Rule,
-  { effects, signal, seen, greetingMs = 0 }: ProbeOptions,
+  { effects, signal, seen = new Map(), greetingMs = 0 }: ProbeOptions,
   leftMs: number,
 ): Promise<Reading> {
   const isGreeting = probeKind(rule) === 'tcp' && greetingMs > 0

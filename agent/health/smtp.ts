@@ -1,8 +1,8 @@
 import { foreign, type Hello } from './hello.ts'
 
 /**
- * The server greets with 220 (RFC 5321 section 4.2). Its whole greeting is waited for: one that is spoken to before, or left
- * without QUIT, notes it as the mark of a spammer.
+ * The server greets with 220, and nothing is said before its greeting is whole (RFC 5321 section 4.3.1). QUIT ends it, or the
+ * server would log a guest who was lost.
  */
 export const smtpHello: Hello = {
   read: (answer) => {

@@ -189,7 +189,8 @@ export class HealthWatch implements Disposable {
       since,
       askedAt: date,
     })
-    if (!isSame) log.info({ resource, probe, state, code, detail }, 'target health')
+    const level = state === 'failing' ? 'warn' : 'info'
+    if (!isSame) log[level]({ resource, probe, state, code, detail }, 'target health')
     // Words of the target may be others each time, such as the hour in a greeting; ours say what matters.
     if (!isSame || before.note !== note) onChange([resource])
   }

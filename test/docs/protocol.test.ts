@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { ERRORS, type ErrorEntry } from '../../shared/errors.ts'
+import { decode } from 'cborg'
+import { ERRORS, type ErrorEntry, wireFromCode } from '../../shared/errors.ts'
+import { decodeHealth } from '../../shared/handshake/health.ts'
 import {
   decodeHello,
   decodeHelloOk,
@@ -127,6 +129,13 @@ describe('the states in docs/protocol.md', () => {
   }
 })
 
+/** The only report of a NOTICE that holds `report`, which is a map in CBOR. */
+function decodeOneReport(report: Uint8Array): object {
+  const [decoded] = decodeHealth(encodeMap({ health: [decode(report)] }))
+  assert.ok(decoded !== undefined)
+  return { ...decoded, ...(decoded.code && { code: wireFromCode(decoded.code) }) }
+}
+
 describe('the maps in docs/protocol.md', () => {
   const hello = {
     versions: [1, 1],
@@ -162,6 +171,7 @@ describe('the maps in docs/protocol.md', () => {
     'hello-ok': [helloOk, decodeHelloOk],
     open: [open, decodeOpenMeta],
     'open-ok': [{ dialMs: 3, agent: 'a1', resumable: true }, decodeOpenOkMeta],
+    health: [{ resource: 'db', state: 'failing', ageMs: 5, code: 9, text: 'x' }, decodeOneReport],
   }
   for (const [name, [map, decode]] of Object.entries(maps)) {
     it(`have the keys of the code, needed or not: ${name}`, () => {

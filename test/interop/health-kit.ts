@@ -17,7 +17,6 @@ export function askTarget(port: number, probe: ProbeKind, host = '127.0.0.1'): P
     signal: AbortSignal.timeout(20_000),
     effects: realEffects,
     resolver: createResolver({ effects: realEffects }),
-    seen: new Map(),
     context: { own: new Set(), relay: new Set() },
   })
 }
