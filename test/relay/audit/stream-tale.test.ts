@@ -4,36 +4,63 @@ import type { AuditEvent } from '../../../relay/audit/record.ts'
 import { StreamTale } from '../../../relay/audit/stream-tale.ts'
 import { FakeEffects } from '../../support/fake-effects.ts'
 
-/** What is told of a stream that ends before its target was dialled. */
-function refusal(attempt: number | undefined): AuditEvent | undefined {
+function tale(attempt?: number) {
   const events: AuditEvent[] = []
-  const tale = new StreamTale({
+  const effects = new FakeEffects()
+  const made = new StreamTale({
     audit: (event) => events.push(event),
-    effects: new FakeEffects(),
-    tenantId: 'default',
-    environment: 'production',
-    actor: { kind: 'connector', id: 'eve' },
+    effects,
+    tenantId: 'acme',
+    environment: 'test',
+    actor: { kind: 'connector', id: 'c' },
     source: '192.0.2.1',
-    object: 'berlin/db',
-    traceId: 'ab'.repeat(16),
+    object: 'hq/db',
+    traceId: 'ab',
     attempt,
   })
-  tale.closed('DENIED_BY_SITE', 0, 0)
-  assert.equal(events.length, 1)
-  return events[0]
+  const lines = () =>
+    events.map(({ action, outcome, detail }) => `${action} ${outcome} ${detail ?? ''}`.trim())
+  return { made, effects, events, lines }
 }
 
-test("whoever claims another's stream is told of, as who asked for which path of what from where", () => {
-  assert.deepEqual(refusal(3), {
-    tenantId: 'default',
-    environment: 'production',
-    action: 'stream.refuse',
-    outcome: 'DENIED_BY_SITE',
-    actor: { kind: 'connector', id: 'eve' },
-    object: 'berlin/db',
-    source: '192.0.2.1',
-    traceId: 'ab'.repeat(16),
-    detail: 'path 4',
-  })
-  assert.equal(refusal(undefined)?.detail, '')
+test('a stream that lives on has a record when it begins and one when it ends', () => {
+  const { made, effects, lines, events } = tale()
+  made.opened()
+  assert.deepEqual(lines(), [])
+  effects.advance(1_000)
+  assert.deepEqual(lines(), ['stream.open OK'])
+  effects.advance(59_000)
+  made.closed('TARGET_RESET', 5, 7)
+  assert.deepEqual(lines(), ['stream.open OK', 'stream.close TARGET_RESET sent 5, received 7, 60000 ms'])
+  assert.equal(effects.timerCount, 0)
+  const { tenantId, environment, object, traceId, source, actor } = events[1] as AuditEvent
+  assert.deepEqual(
+    { tenantId, environment, object, traceId, source, actor },
+    {
+      ...{ tenantId: 'acme', environment: 'test', object: 'hq/db', traceId: 'ab', source: '192.0.2.1' },
+      actor: { kind: 'connector', id: 'c' },
+    },
+  )
+})
+
+test('a short stream has one record, which says all', () => {
+  const { made, effects, lines } = tale()
+  made.opened()
+  effects.advance(40)
+  made.closed('OK', 1, 2)
+  effects.advance(5_000)
+  assert.deepEqual(lines(), ['stream.close OK sent 1, received 2, 40 ms'])
+})
+
+test('a stream whose target was not dialled was refused', () => {
+  const { made, lines } = tale()
+  made.closed('DENIED_BY_RELAY', 0, 0)
+  assert.deepEqual(lines(), ['stream.refuse DENIED_BY_RELAY'])
+})
+
+test('a stream that found a new path says which', () => {
+  const { made, effects, lines } = tale(2)
+  made.opened()
+  effects.advance(1_000)
+  assert.deepEqual(lines(), ['stream.open OK path 3'])
 })

@@ -3,10 +3,11 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
+import { SERVER_NAMES } from '../../../relay/store/migrations/0002-server-names.ts'
 import { SCHEMA_VERSION } from '../../../relay/store/schema.ts'
 import { openSqliteStore } from '../../../relay/store/sqlite-store.ts'
 import { actAt } from '../../support/acts.ts'
-import { newConnector, storeOptions, temporaryDirectory } from './store-fixture.ts'
+import { hashOf, newAgent, newConnector, storeOptions, temporaryDirectory } from './store-fixture.ts'
 
 const T = 'default'
 
@@ -56,6 +57,41 @@ test('a store of version 1 is brought to the newest with all that is in it', asy
     sni,
     { kind: 'tcp', address: '127.0.0.1:5432', environment: 'production', site: 'berlin', resource: 'db' },
   ])
+})
+
+test('a store of version 2 keeps everything, in production of the default tenant', async (t) => {
+  const path = await storeOfVersion1(t)
+  const old = new DatabaseSync(path)
+  old.exec(SERVER_NAMES)
+  old.exec(`
+    PRAGMA user_version = 2;
+    INSERT INTO join_tokens VALUES ('default', x'${hashOf('x').toString('hex')}', 'berlin', 5, 9000, NULL, NULL);
+    INSERT INTO agents VALUES
+      ('default', 'a', 'berlin', 's2', 's1', 2, 'SHA256:a', 9000, '0.1.0', 'i', '192.0.2.1', 5, 6, NULL),
+      ('default', 'b', 'berlin', 's3', NULL, 1, 'SHA256:b', 9000, '0.1.0', 'i', '192.0.2.1', 6, 6, 7);
+    INSERT INTO connectors VALUES ('default', 'c', 'app', 's4', 'SHA256:c', 9000, 5, NULL);
+    INSERT INTO grants VALUES ('default', 'c', 'berlin', 'db');
+  `)
+  old.close()
+  {
+    await using store = await openSqliteStore(path, storeOptions())
+    assert.deepEqual(
+      (await store.listEnvironments(T)).map(({ name }) => name),
+      ['development', 'production', 'test'],
+    )
+    assert.deepEqual(await store.listSites(T), [{ environment: 'production', name: 'berlin' }])
+    const [a, b] = await store.listAgents(T, { environment: 'production', site: 'berlin' })
+    assert.deepEqual([a?.id, a?.previousSerial, a?.generation, a?.revokedAt], ['a', 's1', 2, undefined])
+    assert.deepEqual([b?.id, b?.revokedAt], ['b', 7])
+    assert.equal((await store.findConnectorByName(T, 'production', 'app'))?.id, 'c')
+    assert.equal(await store.isGranted(T, 'c', 'berlin', 'db'), true)
+    assert.equal((await store.listPublications(T, 'production')).length, 2)
+    assert.equal(await store.relay.tenantOfJoinToken(hashOf('x')), T)
+    assert.equal(await store.enrollAgent(T, hashOf('x'), newAgent('late'), actAt()), 'berlin')
+  }
+  const db = new DatabaseSync(path)
+  assert.deepEqual(db.prepare('PRAGMA foreign_key_check').all(), [])
+  db.close()
 })
 
 test('a step that fails leaves the store as it was', async (t) => {
