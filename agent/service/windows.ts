@@ -109,8 +109,8 @@ export async function prepareWindowsService(
 export async function startWindowsService(machine: WindowsMachine): Promise<void> {
   const { tool, systemRoot, signal } = machine
   const net = win32.join(systemRoot, 'System32', 'net.exe')
-  // Waits until it has stopped, which "sc stop" does not; one that does not run is no failure here.
-  await tool(net, ['stop', WINDOWS.service], signal).catch(() => undefined)
+  // "net" waits until it has stopped, which "sc" does not.
+  if (await isRunning(machine)) await tool(net, ['stop', WINDOWS.service], signal)
   await tool(net, ['start', WINDOWS.service], signal)
 }
 
@@ -123,7 +123,7 @@ export async function removeWindowsService(
   const system = (name: string) => win32.join(systemRoot, 'System32', name)
   const removed: string[] = []
   if (await hasService(machine)) {
-    await tool(system('net.exe'), ['stop', WINDOWS.service], signal).catch(() => undefined)
+    if (await isRunning(machine)) await tool(system('net.exe'), ['stop', WINDOWS.service], signal)
     await tool(system('sc.exe'), ['delete', WINDOWS.service], signal)
     removed.push(`the service ${WINDOWS.service}`)
   }
@@ -143,6 +143,11 @@ export async function queryWindowsService({
 }: WindowsMachine): Promise<string | undefined> {
   const sc = win32.join(systemRoot, 'System32', 'sc.exe')
   return tool(sc, ['query', WINDOWS.service], signal).catch(() => undefined)
+}
+
+/** 4 is SERVICE_RUNNING; the words beside it are in the language of the machine. */
+async function isRunning(machine: WindowsMachine): Promise<boolean> {
+  return /: 4\b/.test((await queryWindowsService(machine)) ?? '')
 }
 
 async function hasService(machine: WindowsMachine): Promise<boolean> {
