@@ -80,7 +80,8 @@ export class World implements AsyncDisposable {
 
   /** Starts the relay, the second time on the address of the first. */
   async startRelay(): Promise<void> {
-    const listen = this.#address === '' ? (this.#options.listen ?? '127.0.0.1:0') : this.#address
+    const wanted = this.#options.listen ?? '127.0.0.1:0'
+    const listen = this.#address === '' ? wanted : wanted.replace(/\d+$/, String(this.port))
     const flags = ['--data', this.relayData, '--listen', listen, ...(this.#options.relayFlags ?? [])]
     this.#relay = this.start(['relay', 'up', ...flags], this.#options.relay)
     const { address } = await this.#relay.line()
