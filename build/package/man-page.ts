@@ -1,31 +1,30 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command } from 'commander'
 import type { CommandModule } from '../../shared/cli/program.ts'
+import { importsOf } from '../import-graph.ts'
 import type { Edition } from './editions.ts'
 
-/** The commands of each edition, as its entry has them. */
-const MODULES: Readonly<Record<Edition['name'], () => Promise<readonly CommandModule[]>>> = {
-  agent: async () => [
-    await import('../../agent/commands.ts'),
-    await import('../../shared/release/commands.ts'),
-  ],
-  relay: async () => [
-    await import('../../relay/commands.ts'),
-    await import('../../connector/commands.ts'),
-    await import('../../shared/release/commands.ts'),
-  ],
+/** The modules with the commands of an edition, as its entry names them. */
+async function commandsOf({ entry }: Edition, root: string): Promise<CommandModule[]> {
+  const imports = importsOf(readFileSync(join(root, entry), 'utf8'), root, entry)
+  const lazy = imports.filter(({ kind }) => kind === 'lazy')
+  return Promise.all(lazy.map(({ target }) => import(join(root, target)) as Promise<CommandModule>))
 }
 
 export interface ManPageOptions {
   readonly edition: Edition
+  /** The project's root. */
+  readonly root: string
   readonly version: string
   /** Seconds since 1970. */
   readonly epoch: number
 }
 
 /** The manual page of the commands of an edition, sallyport(1), made from what `--help` shows. */
-export async function manPage({ edition, version, epoch }: ManPageOptions): Promise<string> {
+export async function manPage({ edition, root, version, epoch }: ManPageOptions): Promise<string> {
   const program = new Command('sallyport')
-  for (const module of await MODULES[edition.name]()) module.register(program)
+  for (const module of await commandsOf(edition, root)) module.register(program)
   const day = new Date(epoch * 1_000).toISOString().slice(0, 10)
   return [
     `.TH SALLYPORT 1 "${day}" "Sallyport ${version}" "User Commands"`,

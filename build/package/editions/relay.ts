@@ -1,9 +1,10 @@
 import { startCommandLine } from '../../../shared/cli/start.ts'
 
-/** The executable for the cloud: relay and connector. */
+/** The executable for the cloud: relay with its audit chains, and connector. */
 startCommandLine(
   new Map([
     ['relay', () => import('../../../relay/commands.ts')],
+    ['audit', () => import('../../../relay/audit-commands.ts')],
     ['audit', () => import('../../../relay/audit-commands.ts')],
     ['connect', () => import('../../../connector/commands.ts')],
     ['verify', () => import('../../../shared/release/commands.ts')],

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { readImportGraph } from '../../../build/import-graph.ts'
 import { bundle, foreignModules } from '../../../build/package/bundle.ts'
 import { systemVersion } from '../../../build/package/deb.ts'
 import { EDITIONS, type Edition } from '../../../build/package/editions.ts'
@@ -72,11 +73,21 @@ describe('what is shipped beside an executable', () => {
   })
 
   it('has every command with its options on one page, whoever builds it', async () => {
-    const page = await manPage({ edition: agent, version: '1.2.0', epoch: EPOCH })
+    const page = await manPage({ edition: agent, root: ROOT, version: '1.2.0', epoch: EPOCH })
     assert.match(page, /^\.SS "sallyport agent allow NAME=HOST:PORT"$/m)
     assert.match(page, /^\.B \\-\\-allow\\-loopback$/m)
     assert.doesNotMatch(page, /\/root|\/home|var\/lib/)
     assert.doesNotMatch(page, /sallyport relay up/)
+  })
+})
+
+describe('the editions', () => {
+  it('have every command of sallyport between them', () => {
+    const graph = readImportGraph(ROOT)
+    const commands = (entry: string) =>
+      (graph.get(entry) ?? []).filter(({ kind }) => kind === 'lazy').map(({ target }) => target)
+    const packaged = new Set(EDITIONS.flatMap(({ entry }) => commands(entry)))
+    assert.deepEqual([...packaged].sort(), commands('cli.ts').sort())
   })
 })
 
