@@ -8,6 +8,9 @@ export type StatementSeen = (sql: string, parameters: readonly unknown[]) => voi
 /** Kysely writes a few dozen different statements; the limit is there in case one day it writes them without end. */
 const STATEMENTS_MAX = 200
 
+/** What a statement that was not run has done. */
+const NOTHING_DONE = { changes: 0, lastInsertRowid: 0 }
+
 /** SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE (sqlite.org/rescode.html). */
 const TAKEN: ReadonlySet<unknown> = new Set([1555, 2067])
 
@@ -30,6 +33,8 @@ export function sqliteDialect(db: DatabaseSync, onStatement?: StatementSeen): Sq
       const statement = adapt(
         guarded(() => db.prepare(sql === 'begin' ? 'begin immediate' : sql)),
         onStatement && ((parameters) => onStatement(sql, parameters)),
+        // A full disk or one that fails has undone it already, and saying that would hide what went wrong.
+        sql === 'rollback' ? () => db.isTransaction : undefined,
       )
       statements.set(sql, statement)
       return statement
@@ -38,7 +43,12 @@ export function sqliteDialect(db: DatabaseSync, onStatement?: StatementSeen): Sq
   return new SqliteDialect({ database })
 }
 
-function adapt(statement: StatementSync, onRun?: (values: readonly unknown[]) => void): SqliteStatement {
+/** `isNeeded` is asked before each run; without it the statement always is. */
+function adapt(
+  statement: StatementSync,
+  onRun?: (values: readonly unknown[]) => void,
+  isNeeded: () => boolean = () => true,
+): SqliteStatement {
   const values = (parameters: readonly unknown[]) => {
     onRun?.(parameters)
     return parameters as SQLInputValue[]
@@ -46,7 +56,7 @@ function adapt(statement: StatementSync, onRun?: (values: readonly unknown[]) =>
   return {
     reader: statement.columns().length > 0,
     all: (parameters) => guarded(() => statement.all(...values(parameters))),
-    run: (parameters) => guarded(() => statement.run(...values(parameters))),
+    run: (parameters) => (isNeeded() ? guarded(() => statement.run(...values(parameters))) : NOTHING_DONE),
     iterate: (parameters) => guarded(() => statement.iterate(...values(parameters))),
   }
 }

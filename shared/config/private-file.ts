@@ -11,6 +11,9 @@ const PRIVATE_FILE_MODE = 0o600
 const PRIVATE_DIRECTORY_MODE = 0o700
 const OTHERS = 0o077
 
+/** What a disk says that is full, fails or may not be written. */
+const DISK_FAULTS: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EFBIG'])
+
 /** The steps of a safe replacement, one by one, so that a test can let each of them fail. */
 export interface FileSteps {
   /** Opens a new file of mode 0600 that did not exist. */
@@ -44,7 +47,7 @@ async function syncDirectory(path: string): Promise<void> {
  *
  * @param path a file in a private directory (see {@link makePrivateDirectory})
  * @param data is not kept
- * @throws the error of the file system
+ * @throws {TunnelError} DISK where it is full or fails; else the error of the file system
  */
 export async function writePrivateFile(
   path: string,
@@ -53,7 +56,9 @@ export async function writePrivateFile(
 ): Promise<void> {
   const directory = dirname(path)
   const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
-  const file = await steps.create(temporary)
+  const file = await steps.create(temporary).catch((err: unknown) => {
+    throw writeFailure(path, err)
+  })
   try {
     try {
       await steps.write(file, data)
@@ -65,7 +70,7 @@ export async function writePrivateFile(
   } catch (err) {
     // The file may hold a key: it must not stay behind. That it cannot be removed is no news beside `err`.
     await unlink(temporary).catch(() => undefined)
-    throw err
+    throw writeFailure(path, err)
   }
   await steps.syncDirectory(directory)
 }
@@ -154,6 +159,11 @@ function checkOwner(path: string, stats: Stats): void {
     const mode = (stats.mode & 0o777).toString(8).padStart(4, '0')
     throw new TunnelError('PERMISSIONS', `${path} has mode ${mode}`)
   }
+}
+
+function writeFailure(path: string, err: unknown): unknown {
+  const { code } = err as NodeJS.ErrnoException
+  return DISK_FAULTS.has(code) ? new TunnelError('DISK', `${path}: ${code}`, { cause: err }) : err
 }
 
 function readFailure(path: string, err: unknown): unknown {
