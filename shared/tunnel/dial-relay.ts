@@ -51,11 +51,13 @@ export async function dialRelay(
 ): Promise<net.Socket> {
   const { socket, inspected } = await dialTunnel(address, path, identity, signal, headers)
   if (inspected === undefined) return socket
+  throw notThrough(inspected.by, socket)
+}
+
+function notThrough(inspector: string, socket: net.Socket): TunnelError {
   socket.destroy()
-  throw new TunnelError(
-    'RELAY_IDENTITY',
-    `${inspected.by} stands in between; only an agent's session may go by it.`,
-  )
+  const text = `${inspector} stands in between; only an agent's session may go by it.`
+  return new TunnelError('RELAY_IDENTITY', text)
 }
 
 /**
@@ -78,17 +80,15 @@ export async function dialTunnel(
     client: identity,
     signal: limit,
   })
+  if (inspector !== undefined && path !== '/v1/agent') throw notThrough(inspector, socket)
   const authority = formatRelayAddress({ host: identity.serverName, port: address.port })
-  const signedPath = path === '/v1/agent' && inspector !== undefined ? SIGNED_AGENT_PATH : path
-  const answer = await upgrade(socket, `wss://${authority}${signedPath}`, { address, headers, signal: limit })
+  const url = `wss://${authority}${inspector === undefined ? path : SIGNED_AGENT_PATH}`
+  const answer = await upgrade(socket, url, { address, headers, signal: limit })
   if (inspector === undefined) return { socket }
   const nonce = parseNonce(answer.headers[NONCE_HEADER])
   if (nonce !== undefined) return { socket, inspected: { by: inspector, nonce } }
   socket.destroy()
-  throw new TunnelError(
-    'RELAY_IDENTITY',
-    `${inspector} stands in between and took the relay's ${NONCE_HEADER} away.`,
-  )
+  throw new TunnelError('RELAY_IDENTITY', `${inspector} stands in between and took the relay's nonce away.`)
 }
 
 interface Upgrade {

@@ -16,6 +16,7 @@ import { type Effects, realEffects } from '../../shared/effects.ts'
 import type { ConnectorCredentials } from '../../shared/identity/credentials.ts'
 import { parseResourceName } from '../../shared/identity/names.ts'
 import type { RelayAddress } from '../../shared/identity/relay-address.ts'
+import type { Network } from '../../shared/network/network.ts'
 import type { RunningRelease } from '../../shared/release/running.ts'
 import type { ReleaseStatement } from '../../shared/release/statement.ts'
 import { actAt } from './acts.ts'
@@ -57,6 +58,8 @@ export interface AgentStart {
   readonly directory?: string
   /** Where the relay is dialled instead of at its own address. */
   readonly address?: Addresses
+  /** How the relay is reached; directly by default. */
+  readonly network?: Network
   /** False: does not wait until it is connected. */
   readonly isAwaited?: boolean
 }
@@ -136,7 +139,9 @@ export class RelayKit implements AsyncDisposable {
       await writeRules(directory, start.rules ?? {})
     const stop = new AbortController()
     const log = recordLog()
+    const { network } = start
     const agent = await startAgent({
+      ...(network === undefined ? {} : { network: async () => network }),
       directory,
       effects,
       log: log.log,
