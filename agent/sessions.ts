@@ -158,8 +158,7 @@ export class AgentSessions {
 
   async #connect(lane: Lane, signal: AbortSignal): Promise<ClientTunnel> {
     if (lane.isSecond) await this.#followFirst(lane, signal)
-    // What is lost while the agent stops is not brought back.
-    if (this.#isStopping) await unlessAborted(new Promise(() => undefined), signal)
+    await this.#unlessStopping(signal)
     const [address, ...others] = this.#addressesFor(lane)
     this.#dialled++
     const greeted = Promise.withResolvers<void>()
@@ -167,6 +166,8 @@ export class AgentSessions {
       const before = this.#greeting
       this.#greeting = greeted.promise
       await before
+      // The relay would open streams on it at once.
+      await this.#unlessStopping(signal)
       return [...this.#standing].map(({ tunnel }) => tunnel.relay.session)
     }
     try {
@@ -177,6 +178,11 @@ export class AgentSessions {
     } finally {
       greeted.resolve()
     }
+  }
+
+  /** What is lost while the agent stops is not brought back: waits for the end then. */
+  async #unlessStopping(signal: AbortSignal): Promise<void> {
+    if (this.#isStopping) await unlessAborted(new Promise(() => undefined), signal)
   }
 
   /** Waits until the first lane has a session, and then for a while by chance. */

@@ -42,9 +42,14 @@ function fakeTunnel(name: string, address: RelayAddress, drains: number[]) {
 
 /** An agent's sessions with relays that answer in `answerMs`, unless their address is among the dead. */
 function create(
-  options: { count?: SessionCount; addresses?: readonly RelayAddress[]; answerMs?: number } = {},
+  options: {
+    count?: SessionCount
+    addresses?: readonly RelayAddress[]
+    dialMs?: number
+    answerMs?: number
+  } = {},
 ) {
-  const { count = 2, addresses = [A], answerMs = 1 } = options
+  const { count = 2, addresses = [A], dialMs = 0, answerMs = 1 } = options
   const effects = new FakeEffects({ seed: 7 })
   const log = recordLog()
   const opened: Opened[] = []
@@ -61,6 +66,7 @@ function create(
       tried.push(formatRelayAddress(address))
       if (refusal !== undefined) throw refusal
       if (dead.has(address)) throw new TunnelError('RELAY_UNREACHABLE')
+      if (dialMs > 0) await effects.sleep(dialMs, signal)
       const names = await held()
       await effects.sleep(answerMs, signal)
       const name = `s${opened.length}`
@@ -208,6 +214,18 @@ describe("an agent's sessions", () => {
     world.nth(1).lose(new TunnelError('REVOKED'))
     await world.effects.elapse(10)
     assert.deepEqual(world.refused, ['REVOKED'])
+  })
+
+  test('are not made any more when the agent stops, also where the relay is being dialled', async () => {
+    await using world = create({ dialMs: 2_000 })
+    await world.effects.elapse(6_000)
+    world.nth(0).lose()
+    await world.effects.elapse(600)
+    assert.equal(world.tried.length, 3, 'it is being dialled')
+    const drained = world.sessions.drain()
+    await world.effects.elapse(60_000)
+    await drained
+    assert.equal(world.opened.length, 2)
   })
 
   test('are drained at the end, and none is brought back', async () => {
