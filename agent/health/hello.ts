@@ -40,3 +40,11 @@ export function firstLine(answer: Buffer): string | undefined {
   const end = answer.indexOf('\n')
   return end === -1 ? undefined : answer.toString('latin1', 0, end).replace(/\r$/, '')
 }
+
+/** Longest text about a target that is kept, in characters. */
+const MAX_DETAIL = 200
+
+/** `text` cut to 200 characters of printable ASCII: neither a terminal nor a log line can be made to do anything by it. */
+export function harmless(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_DETAIL)
+}

@@ -5,16 +5,13 @@ import type { ProbeKind, Rule } from '../../shared/policy/rule.ts'
 import { formatHostPort } from '../../shared/wire/host-port.ts'
 import { type DialOptions, dialTarget } from '../dial/dial.ts'
 import { converse } from './converse.ts'
-import type { Hello, Reading } from './hello.ts'
+import { type Hello, harmless, type Reading } from './hello.ts'
 import { helloOf, probeKind } from './kind.ts'
 import { leave } from './leave.ts'
 import { inspectTls, type SeenCertificates } from './tls.ts'
 
 /** Milliseconds for a whole probe: name, connect, hello, handshake. */
 export const PROBE_MS = 5_000
-
-/** Longest text about a target that is kept, in characters. */
-const MAX_DETAIL = 200
 
 /** What a probe found. */
 export interface ProbeResult {
@@ -64,7 +61,7 @@ export async function probeTarget(rule: Rule, options: ProbeOptions): Promise<Pr
   } catch (error) {
     if (signal.aborted || !isTunnelError(error)) throw error
     const { code, detail } = error
-    return { kind, state: 'failing', code, note: '', detail: printable(detail), ms: effects.now() - began }
+    return { kind, state: 'failing', code, note: '', detail: harmless(detail), ms: effects.now() - began }
   }
   const ms = effects.now() - began
   // Whatever breaks after the answer is of no interest.
@@ -123,11 +120,6 @@ function resultOf(reading: Reading, where: string): Pick<ProbeResult, 'state' | 
     state,
     ...(state === 'failing' ? { code: reading.code ?? 'TARGET_UNHEALTHY' } : {}),
     note,
-    detail: printable(`${where}: ${note}${said === '' ? '' : `: ${said}`}`),
+    detail: harmless(`${where}: ${note}${said === '' ? '' : `: ${said}`}`),
   }
-}
-
-/** Neither a terminal nor a log line can be made to do anything by it. */
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_DETAIL)
 }

@@ -3,6 +3,7 @@ import { type ErrorCode, isTunnelError } from '../../shared/errors.ts'
 import { type HealthReport, type HealthState, MAX_HEALTH_TEXT } from '../../shared/handshake/health.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { ProbeKind, Rule, Rules } from '../../shared/policy/rule.ts'
+import { harmless } from './hello.ts'
 import { probeKind } from './kind.ts'
 import type { ProbeResult } from './probe.ts'
 import { ProbeSchedule } from './schedule.ts'
@@ -70,12 +71,13 @@ export class HealthWatch implements Disposable {
   /** A stream dialled its target, with this failure or none: as good as a probe, and sooner. */
   dialled(resource: string, error?: unknown): void {
     const known = this.#known.get(resource)
-    if (known === undefined || this.#isPaused) return
+    // Of a target that is never asked nothing would say that it is well again.
+    if (known === undefined || known.probe === 'none' || this.#isPaused) return
     if (error === undefined) {
       // That it takes connections does not say that it answers, so it is asked.
       if (known.state === 'failing') this.#schedule.hurry(resource)
     } else if (isTunnelError(error) && TELLING.has(error.code)) {
-      this.#settle(known, { state: 'failing', code: error.code, note: '', detail: error.detail })
+      this.#settle(known, { state: 'failing', code: error.code, note: '', detail: harmless(error.detail) })
       this.#schedule.hurry(resource)
     }
     this.#arm()

@@ -71,7 +71,7 @@ describe('a relay that is killed, with all of it in processes of their own', () 
       const { joinString } = await run('relay', 'join-token', 'berlin', ...(relayData ?? []))
       await writeFile(join(root, 'join'), String(joinString), { mode: 0o600 })
       await run('agent', 'join', '--join-file', join(root, 'join'), ...(agentData ?? []))
-      const rule = ['agent', 'allow', `bulk=127.0.0.1:${target.port}`, '--allow-loopback', '--no-probe']
+      const rule = ['agent', 'allow', `bulk=127.0.0.1:${target.port}`, '--allow-loopback', '--probe', 'none']
       await run(...rule, ...(agentData ?? []))
       const credentials = join(root, 'dev.json')
       await run(

@@ -120,6 +120,24 @@ test('a stream that cannot dial its target says what a probe would, before the n
   assert.equal(watch.list()[0]?.state, 'ok')
 })
 
+test('what a stream says of a target that is never asked is not kept: nothing would take it back', async () => {
+  const { effects, watch } = watched()
+  watch.follow(rules(rule('quiet', { probe: 'none' })))
+  await effects.elapse(1)
+  watch.dialled('quiet', new TunnelError('CONNECTION_REFUSED'))
+  assert.equal(watch.list()[0]?.state, 'unasked')
+})
+
+test('the words of a failed dial are made harmless like those of a target', async () => {
+  const { effects, watch } = watched()
+  watch.follow(rules(rule('db', { detail: true })))
+  await effects.elapse(1)
+  watch.dialled('db', new TunnelError('DNS', `d\u00e4\u001b[31m${'x'.repeat(300)}`))
+  const [report] = watch.reports()
+  assert.match(report?.text ?? '', /^d\?\?\[31mx+$/)
+  assert.equal(report?.text?.length, 120)
+})
+
 test('a stream that was given up or overloaded us says nothing of the target', async () => {
   const { effects, watch } = watched()
   watch.follow(rules(rule('db')))
