@@ -95,13 +95,13 @@ export async function writeIdentity(
  * Reads the identity of an agent.
  *
  * @returns undefined where the agent has not joined
- * @throws {TunnelError} IDENTITY where the file is damaged; PERMISSIONS where others can read it
+ * @throws {TunnelError} IDENTITY where the file is damaged; PERMISSIONS where others can read it, or it is a link
  */
 export async function readIdentity(directory: string): Promise<AgentIdentity | undefined> {
   const path = identityPath(directory)
   let text: string
   try {
-    text = await readPrivateFile(path)
+    text = await readPrivateFile(path, { followLinks: false })
   } catch (err) {
     if (isTunnelError(err) && err.code === 'NOT_FOUND') return undefined
     throw err

@@ -26,7 +26,10 @@ export function pausePath(directory: string): string {
  */
 export async function readPause(directory: string): Promise<Pause | undefined> {
   try {
-    const parsed = v.safeParse(pauseSchema, parseJson(await readPrivateFile(pausePath(directory))))
+    const parsed = v.safeParse(
+      pauseSchema,
+      parseJson(await readPrivateFile(pausePath(directory), { followLinks: false })),
+    )
     return parsed.success ? parsed.output : { since: 0 }
   } catch (err) {
     if (isTunnelError(err) && err.code === 'NOT_FOUND') return undefined

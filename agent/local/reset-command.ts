@@ -42,9 +42,12 @@ export async function reset(options: ResetOptions): Promise<void> {
       ? 'a damaged identity'
       : `agent ${identity.agentId} of site ${identity.site}, key ${fingerprintOf(identity)}`
   if (options.yes !== true) await ask(`forget ${who}? Joining again needs a new join string. [y/N] `, options)
-  const gone = [identityPath(data), join(data, 'settings.json'), pausePath(data)].filter((path) =>
-    existsSync(path),
-  )
+  const gone = [
+    identityPath(data),
+    join(data, 'settings.json'),
+    join(data, 'proxy-credentials'),
+    pausePath(data),
+  ].filter((path) => existsSync(path))
   // The identity goes last: whoever is interrupted can reset again.
   for (const path of gone.toReversed()) await rm(path)
   const left = ['rules.toml', 'agent.log'].map((name) => join(data, name)).filter((path) => existsSync(path))

@@ -2,28 +2,29 @@ import { getServers } from 'node:dns'
 import { lookup } from 'node:dns/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { isTunnelError } from '../../shared/errors.ts'
+import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { relayAddressesSchema } from '../../shared/identity/credentials.ts'
+import { networkChoiceSchema } from '../../shared/network/choice.ts'
+import { parseProxyUrl } from '../../shared/network/route.ts'
 import type { Rules } from '../../shared/policy/rule.ts'
 import { rulesPath } from '../agent.ts'
 import { readRulesFile } from '../rules/file.ts'
 import { parseRules } from '../rules/parse.ts'
 import type { LookUp, Reach } from './ip-allow.ts'
 
-const settingsPart = v.object({ relays: relayAddressesSchema })
+const settingsPart = v.object({ relays: relayAddressesSchema, network: v.optional(networkChoiceSchema, {}) })
 
 /** Most addresses of one name that are let through. */
 const MAX_ADDRESSES = 64
 
 /**
  * What the agent of a data directory has to reach, read by somebody who may be another user.
- * @throws {TunnelError} POLICY, PERMISSIONS
+ * @throws {TunnelError} POLICY, PERMISSIONS, CONFIG
  */
 export async function readReach(directory: string): Promise<Reach> {
-  const relays = await readRelays(directory)
   return {
     rules: await readRules(rulesPath(directory)),
-    ways: relays,
+    ways: await readWays(directory),
     nameServers: getServers(),
   }
 }
@@ -39,11 +40,24 @@ async function readRules(path: string): Promise<Rules> {
   return text === undefined ? new Map() : parseRules(text, path)
 }
 
-async function readRelays(directory: string): Promise<string[]> {
+/**
+ * The hosts of the relays and of the proxy in settings.json; with a proxy the relays stay, for where it is not used.
+ * @throws {TunnelError} CONFIG where a PAC file decides, which may name any proxy
+ */
+async function readWays(directory: string): Promise<string[]> {
   const text = await readWhole(join(directory, 'settings.json'))
   // What is not right here, the agent itself complains of when it starts.
   const parsed = v.safeParse(settingsPart, parseJson(text ?? ''))
-  return parsed.success ? parsed.output.relays.map(({ host }) => host) : []
+  if (!parsed.success) return []
+  const { relays, network } = parsed.output
+  if (network.pac !== undefined) {
+    throw new TunnelError('CONFIG', 'A PAC file chooses the proxies, so they are not known beforehand.', {
+      next: 'name the proxy instead: sallyport agent join --replace --proxy URL; or leave --ip-allow out',
+    })
+  }
+  const hosts = relays.map(({ host }) => host)
+  const { proxy } = network
+  return proxy === undefined || proxy === 'direct' ? hosts : [...hosts, parseProxyUrl(proxy).route.host]
 }
 
 function parseJson(text: string): unknown {

@@ -105,6 +105,8 @@ export async function checkPrivateDirectory(path: string): Promise<void> {
 export interface ReadOptions {
   /** Largest size in bytes that is accepted. */
   readonly maxBytes?: number
+  /** False refuses a link in the file's place; true by default, because secrets in containers are links. */
+  readonly followLinks?: boolean
 }
 
 /**
@@ -117,7 +119,8 @@ export interface ReadOptions {
 export async function readPrivateFile(path: string, options: ReadOptions = {}): Promise<string> {
   const maxBytes = options.maxBytes ?? PRIVATE_FILE_MAX_BYTES
   // O_NONBLOCK: opening a named pipe must not wait for a writer. Windows has no such flag, nor such pipes.
-  const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+  const plain = options.followLinks === false ? (constants.O_NOFOLLOW ?? 0) : 0
+  const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | plain
   try {
     await using file = await open(path, flags)
     const stats = await file.stat()
@@ -170,6 +173,7 @@ function readFailure(path: string, err: unknown): unknown {
   const code = (err as NodeJS.ErrnoException).code
   if (code === 'ENOENT')
     return new TunnelError('NOT_FOUND', `${path} does not exist`, { leg: 'local', cause: err })
+  if (code === 'ELOOP') return new TunnelError('PERMISSIONS', `${path} is a link`, { cause: err })
   if (code === 'EACCES' || code === 'EPERM') {
     return new TunnelError('PERMISSIONS', `${path} cannot be read`, { cause: err })
   }

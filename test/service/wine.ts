@@ -28,6 +28,8 @@ const { values } = parseArgs({
 })
 
 const COMMAND_MS = 120_000
+/** How long Wine's manager of services is left alone after it refused, in ms. */
+const WINE_PAUSE_MS = 5_000
 const SERVICE = 'SallyportAgent'
 const INSTALLED = 'C:\\Program Files\\Sallyport\\sallyport.exe'
 
@@ -107,7 +109,14 @@ async function live(steps: Steps): Promise<void> {
     assert.match(out, /^joined as an agent/m)
     // The control manager of Wine is not always there at once: "Could not get handle to service", "database locked".
     let tries = 1
-    while ((await serviceState()) !== '4' && tries++ < 10) await wine('net', 'start', SERVICE)
+    const isRunning = async () => {
+      if ((await serviceState()) === '4') return true
+      tries++
+      await new Promise((resolve) => setTimeout(resolve, WINE_PAUSE_MS))
+      await wine('net', 'start', SERVICE)
+      return false
+    }
+    await eventually(isRunning, 'the service runs', COMMAND_MS)
     await eventually(() => outside.isConnected('windows'), 'connected', 30_000)
     assert.equal(await serviceState(), '4')
     const undone = out.split('\n').filter((line) => line.startsWith('not done'))

@@ -90,7 +90,7 @@ describe('the way to the service manager', () => {
   const environment = { NOTIFY_SOCKET: '/run/systemd/notify', WATCHDOG_USEC: '180000000' }
 
   it('is not there where no manager asked', () => {
-    assert.equal(connectNotify({ environment: {}, onFailure: assert.fail }), undefined)
+    assert.equal(connectNotify({ environment: {}, onFailure: () => assert.fail() }), undefined)
   })
 
   it('keeps the order of the messages, and knows how often it is watched', async () => {
@@ -98,7 +98,7 @@ describe('the way to the service manager', () => {
     const first = Promise.withResolvers<void>()
     const manager = connectNotify({
       environment,
-      onFailure: assert.fail,
+      onFailure: () => assert.fail(),
       send: async ([word = '']) => {
         if (word === 'READY=1') await first.promise
         sent.push(word)

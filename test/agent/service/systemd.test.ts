@@ -8,6 +8,7 @@ import { ipAllowDropIn } from '../../../agent/service/ip-allow.ts'
 import { SYSTEMD } from '../../../agent/service/names.ts'
 import { actAsOwner } from '../../../agent/service/owner.ts'
 import { checkProgram } from '../../../agent/service/program.ts'
+import { readReach } from '../../../agent/service/reach.ts'
 import {
   IP_ALLOW_PATH,
   type Machine,
@@ -160,6 +161,31 @@ cidr = ["10.1.0.0/16"]
       ...['192.0.2.53', '2001:db8::53', 'fe80::1', '192.0.2.54'],
       ...['203.0.113.7', '2001:db8::7', '10.1.0.0/16'],
     ])
+  })
+})
+
+describe('what an agent has to reach', () => {
+  async function reachBy(t: TestContext, network: object) {
+    const data = await temporaryDirectory(t)
+    const settings = {
+      agentId: 'a'.repeat(26),
+      site: 'berlin',
+      relays: ['relay.example.com:443'],
+      serverName: 'x',
+      network,
+    }
+    await writeFile(join(data, 'settings.json'), JSON.stringify(settings), { mode: 0o600 })
+    return (await readReach(data)).ways
+  }
+
+  it('is its relays and its proxy, read also by another user', async (t) => {
+    assert.deepEqual(await reachBy(t, {}), ['relay.example.com'])
+    const proxied = await reachBy(t, { proxy: 'http://bob:secret@proxy.corp.example:3128' })
+    assert.deepEqual(proxied, ['relay.example.com', 'proxy.corp.example'])
+  })
+
+  it('is not known where a PAC file decides', async (t) => {
+    await assert.rejects(reachBy(t, { pac: 'http://wpad/wpad.dat' }), { code: 'CONFIG' })
   })
 })
 
