@@ -25,6 +25,7 @@ function heldResolver(): Resolver & { held: number; release(): void } {
   }
 }
 
+/** F03: every order of ends and resets; nc and socat do it in test/faults/half-close-tools.ts. */
 describe('an end, a reset and half an end pass through as if the service were next door', () => {
   let kit: RelayKit
   let target: TcpTarget

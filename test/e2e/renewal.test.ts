@@ -11,6 +11,7 @@ import { dial, echoTarget, type TcpTarget } from '../support/tcp-kit.ts'
 /** The shortest life of a certificate, in ms. */
 const LIFETIME_MS = 120_000
 
+/** F14: F15: in seconds, with a calendar that is put forward; in real time in test/faults/renewals.ts. */
 describe('a certificate that lives two minutes', () => {
   const effects = jumpingEffects()
   let kit: RelayKit

@@ -61,6 +61,7 @@ const standing = (agent: TestAgent) => agent.agent.status().sessions.filter(({ l
 
 const both = (agent: TestAgent) => eventually(() => standing(agent).length === 2, 'two sessions')
 
+/** F02: as far as it goes with one relay: losing one of two sessions costs nothing. */
 describe('an agent with two sessions', () => {
   it('that loses one of them twenty times, under fifty streams, shows nobody: no error, no refusal, no wrong byte', async () => {
     await using kit = await startKit()

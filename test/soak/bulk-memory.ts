@@ -4,7 +4,7 @@ import { startKit } from '../support/relay-kit.ts'
 import { listenTarget } from '../support/tcp-kit.ts'
 
 /**
- * node test/soak/bulk-memory.ts [GiB]: sends so many GiB (10 by default) down and up, by the relay's listener and by a
+ * F29: node test/soak/bulk-memory.ts [GiB]: sends so many GiB (10 by default) down and up, by the relay's listener and by a
  * connector, with relay, agent, connector, service and client in this one process, and prints its memory each second.
  * Exit status 1 where it is larger at the end than after the first GiB by more than TOLERANCE_MIB.
  */

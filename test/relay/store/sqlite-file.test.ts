@@ -7,6 +7,8 @@ import { openSqliteStore } from '../../../relay/store/sqlite-store.ts'
 import { actAt } from '../../support/acts.ts'
 import { storeOptions, temporaryDirectory } from './store-fixture.ts'
 
+/** F21: single faults of the file; test/faults/store-damaged.test.ts damages every page. */
+
 async function closedStore(t: TestContext): Promise<string> {
   const path = join(await temporaryDirectory(t), 'relay.db')
   await (await openSqliteStore(path, storeOptions()))[Symbol.asyncDispose]()

@@ -10,6 +10,7 @@ const unanswered = {
   },
 }
 
+/** F29: the wrap of stream ids; 8 GiB in one stream are in test/soak/bulk-memory.ts. */
 describe('limits of a session', () => {
   test('256 streams may wait for an answer; an answer makes room for one more', () => {
     const pair = createPair({ ...unanswered })
