@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -42,9 +42,16 @@ test('MariaDB is well, and its version stays on the site', async () => {
 test('MariaDB that has no room for another client fails', async () => {
   const port = await freePort()
   await using _server = await mariadb(port, '127.0.0.1', '--max-connections=10')
-  const guests = Array.from({ length: 12 }, () => connect(port, '127.0.0.1').on('error', () => undefined))
-  await Promise.all(guests.map((guest) => once(guest, 'data')))
-  const { state, code, note } = await askTarget(port, 'mysql')
+  const guests: Socket[] = []
+  let result = await askTarget(port, 'mysql')
+  assert.equal(result.state, 'ok')
+  // Those who are leaving may make room for a moment.
+  for (; result.state === 'ok' && guests.length < 50; result = await askTarget(port, 'mysql')) {
+    const guest = connect(port, '127.0.0.1').on('error', () => undefined)
+    guests.push(guest)
+    await once(guest, 'data')
+  }
+  const { state, code, note } = result
   for (const guest of guests) guest.destroy()
   assert.deepEqual([state, code, note], ['failing', 'TARGET_UNHEALTHY', 'MySQL refuses with error 1040'])
 })
