@@ -1,8 +1,19 @@
-import * as v from 'valibot'
+import type * as v from 'valibot'
 import { parseDuration } from '../shared/config/duration.ts'
 import { writePrivateFile } from '../shared/config/private-file.ts'
 import { TunnelError } from '../shared/errors.ts'
 import { askRelay, type CommandContext } from './ask-relay.ts'
+import { JOIN_TTL } from './authority/invite.ts'
+import {
+  addConnector,
+  inviteAgent,
+  type publicationRows,
+  revokeAgent,
+  revokeConnector,
+  showInventory,
+} from './operations/identities.ts'
+import type { Operation } from './operations/operation.ts'
+import { addPublication, removePublication } from './operations/publications.ts'
 
 interface Context extends CommandContext {
   readonly tenant: string
@@ -15,56 +26,14 @@ export interface ViewContext extends CommandContext {
   readonly env?: string
 }
 
-/** Longest life of a join string, in ms. */
-const MAX_TTL_MS = 7 * 86_400_000
-
-const joinTokenAnswer = v.object({ text: v.string(), expiresAt: v.number() })
-const connectorAnswer = v.object({ credentials: v.string(), fingerprint: v.string(), notAfter: v.number() })
-const publishAnswer = v.object({ address: v.string() })
-const unpublishAnswer = v.object({ removed: v.array(v.object({ kind: v.string(), address: v.string() })) })
-const revokeAnswer = v.object({ revoked: v.number(), closed: v.number() })
-/** Rows of what is published. */
-export const publicationRows = v.array(
-  v.object({
-    environment: v.string(),
-    site: v.string(),
-    resource: v.string(),
-    kind: v.string(),
-    address: v.string(),
-    error: v.optional(v.string()),
-  }),
-)
-const listAnswer = v.object({
-  sites: v.array(v.string()),
-  agents: v.array(
-    v.object({
-      id: v.string(),
-      environment: v.string(),
-      site: v.string(),
-      fingerprint: v.string(),
-      notAfter: v.number(),
-      revoked: v.boolean(),
-    }),
-  ),
-  connectors: v.array(
-    v.object({
-      name: v.string(),
-      environment: v.string(),
-      fingerprint: v.string(),
-      revoked: v.boolean(),
-      resources: v.array(v.string()),
-    }),
-  ),
-  publications: publicationRows,
-})
 /** `sallyport relay join-token`. */
 export async function joinToken({
   site,
   ttl,
   ...context
 }: Context & { site: string; ttl: string }): Promise<void> {
-  const ttlMs = parseDuration(ttl, { min: 1_000, max: MAX_TTL_MS })
-  const answer = await call(context, 'join-token', { site, ttlMs }, joinTokenAnswer)
+  const ttlMs = parseDuration(ttl, JOIN_TTL)
+  const answer = await call(context, inviteAgent, { site, ttlMs })
   context.output.result({ joinString: answer.text, expiresAt: answer.expiresAt }, answer.text)
 }
 
@@ -74,7 +43,7 @@ export async function connectorAdd(
 ): Promise<void> {
   const { name, resource, output } = options
   const file = options.out ?? `${name}.credentials.json`
-  const answer = await call(options, 'connector-add', { name, resources: resource }, connectorAnswer)
+  const answer = await call(options, addConnector, { connector: name, resources: resource })
   await writePrivateFile(file, answer.credentials)
   const { fingerprint, notAfter } = answer
   output.result({ connector: name, file, fingerprint, notAfter }, [
@@ -96,12 +65,7 @@ export async function publish(
       next: 'sallyport relay publish --help',
     })
   }
-  const { address } = await call(
-    options,
-    'publish',
-    { resource, kind, address: options[kind] },
-    publishAnswer,
-  )
+  const { address } = await call(options, addPublication, { resource, kind, address: options[kind] })
   output.result({ resource, kind, address }, `${resource} is at ${where(kind, address)}`)
 }
 
@@ -112,7 +76,7 @@ function where(kind: string, address: string): string {
 
 /** `sallyport relay unpublish`. */
 export async function unpublish(options: Context & { resource: string }): Promise<void> {
-  const { removed } = await call(options, 'unpublish', { resource: options.resource }, unpublishAnswer)
+  const { removed } = await call(options, removePublication, { resource: options.resource })
   for (const { kind, address } of removed) {
     options.output.result({ resource: options.resource, kind, address }, `${address} is closed`)
   }
@@ -121,13 +85,16 @@ export async function unpublish(options: Context & { resource: string }): Promis
 /** `sallyport relay revoke`. */
 export async function revoke(options: Context & { kind: string; name: string }): Promise<void> {
   const { kind, name, output } = options
-  const { revoked, closed } = await call(options, 'revoke', { kind, name }, revokeAnswer)
+  const { revoked, closed } =
+    kind === 'agent'
+      ? await call(options, revokeAgent, { agent: name })
+      : await call(options, revokeConnector, { connector: name })
   output.result({ kind, name, revoked, closed }, `${kind} ${name} is revoked; sessions ended: ${closed}`)
 }
 
 /** `sallyport relay list`. */
 export async function list(options: ViewContext): Promise<void> {
-  const answer = await call(options, 'list', {}, listAnswer)
+  const answer = await call(options, showInventory, {})
   const lines = [
     ...answer.agents.map(
       ({ environment, site, id, notAfter, revoked }) =>
@@ -151,15 +118,14 @@ export function publicationLines(rows: v.InferOutput<typeof publicationRows>): s
 }
 
 /** Asks about what the flags name: a tenant, and an environment where one is named or meant. */
-export function call<Answer>(
+export function call<Answer extends object>(
   context: ViewContext,
-  method: string,
+  operation: Pick<Operation<unknown, Answer>, 'name' | 'output'>,
   params: object,
-  answer: v.GenericSchema<unknown, Answer>,
 ): Promise<Answer> {
   const { tenant, env } = context
   const place = env === undefined ? { tenant } : { tenant, environment: env }
-  return askRelay(context, method, { ...place, ...params }, answer)
+  return askRelay(context, operation, { ...place, ...params })
 }
 
 function day(ms: number): string {

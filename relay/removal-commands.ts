@@ -1,22 +1,18 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as v from 'valibot'
 import type { Output } from '../shared/cli/output.ts'
 import { writePrivateFile } from '../shared/config/private-file.ts'
 import { TunnelError } from '../shared/errors.ts'
 import { parseName } from '../shared/identity/names.ts'
 import { askRelay, type CommandContext } from './ask-relay.ts'
 import { loadAuthority } from './authority/certificate-authority.ts'
-import { checkRemovalProof, PROOF_MAX_BYTES, type RemovalProof } from './authority/removal-proof.ts'
+import { checkRemovalProof, PROOF_MAX_BYTES } from './authority/removal-proof.ts'
+import { closeTenant, openTenant, removeTenant } from './operations/tenants.ts'
 import { exportTenant } from './store/export-tenant.ts'
 
 /** A chain of millions of records takes its time to be removed, in ms. */
 const REMOVAL_MS = 600_000
-
-const closeAnswer = v.object({ sessions: v.number() })
-const openAnswer = v.object({})
-const removeAnswer = v.object({ proof: v.custom<RemovalProof>((value) => typeof value === 'object') })
 
 /** `sallyport relay tenant export`. */
 export async function tenantExport(options: CommandContext & { name: string; file: string }): Promise<void> {
@@ -37,21 +33,16 @@ export async function tenantRemove(
       next: `sallyport relay tenant remove ${name} --export ${name}.json --yes`,
     })
   }
-  const { sessions } = await askRelay(options, 'tenant-close', { name }, closeAnswer)
+  const { sessions } = await askRelay(options, closeTenant, { tenant: name })
   if (options.export !== undefined) {
     const exported = exportTenant(data, name, options.export, signal)
     await output.progress(`exporting ${name}`, exported).catch(async (error: unknown) => {
       // Without its export the tenant stays, and works again.
-      await askRelay(
-        { ...options, signal: new AbortController().signal },
-        'tenant-open',
-        { name },
-        openAnswer,
-      )
+      await askRelay({ ...options, signal: new AbortController().signal }, openTenant, { tenant: name })
       throw error
     })
   }
-  const removal = askRelay(options, 'tenant-remove', { name }, removeAnswer, { timeoutMs: REMOVAL_MS })
+  const removal = askRelay(options, removeTenant, { tenant: name }, { timeoutMs: REMOVAL_MS })
   const { proof } = await output.progress(`removing ${name}`, removal)
   await writePrivateFile(file, `${JSON.stringify(proof, undefined, 2)}\n`).catch((error: unknown) => {
     // There is no second one.

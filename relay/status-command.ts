@@ -1,55 +1,14 @@
-import * as v from 'valibot'
-import { resumeLines, resumeSummary } from '../shared/cli/resumes.ts'
+import type * as v from 'valibot'
+import { resumeLines } from '../shared/cli/resumes.ts'
 import { type Trouble, troubleLines } from '../shared/cli/trouble.ts'
-import { ERRORS, type ErrorCode, type Leg } from '../shared/errors.ts'
-import { call, publicationLines, publicationRows, type ViewContext } from './control-commands.ts'
+import { call, publicationLines, type ViewContext } from './control-commands.ts'
+import { showStatus } from './operations/status.ts'
 
-const counts = v.object({
-  ok: v.number(),
-  warn: v.number(),
-  failing: v.number(),
-  unknown: v.number(),
-  unasked: v.number(),
-})
-
-const sessionRow = v.object({
-  session: v.string(),
-  kind: v.string(),
-  environment: v.string(),
-  name: v.string(),
-  id: v.string(),
-  product: v.string(),
-  release: v.optional(v.string()),
-  source: v.string(),
-  since: v.number(),
-  links: v.number(),
-  streams: v.number(),
-  rttMs: v.nullable(v.number()),
-  targets: v.optional(counts),
-})
-
-const statusAnswer = v.object({
-  address: v.object({ host: v.string(), port: v.number() }),
-  troubles: v.array(
-    v.looseObject({
-      state: v.picklist(['failing', 'warn']),
-      leg: v.custom<Leg>((leg) => typeof leg === 'string'),
-      what: v.string(),
-      code: v.optional(v.picklist(Object.keys(ERRORS) as ErrorCode[])),
-      since: v.optional(v.number()),
-      text: v.optional(v.string()),
-    }),
-  ),
-  troublesLeftOut: v.number(),
-  sessions: v.array(sessionRow),
-  waiting: v.number(),
-  resumes: resumeSummary,
-  publications: publicationRows,
-})
+type Session = v.InferOutput<typeof showStatus.output>['sessions'][number]
 
 /** `sallyport relay status`. */
 export async function status(options: ViewContext): Promise<void> {
-  const answer = await call(options, 'status', {}, statusAnswer)
+  const answer = await call(options, showStatus, {})
   const troubles: readonly Trouble[] = answer.troubles
   options.output.result(answer, [
     `relay ${answer.address.host}:${answer.address.port}`,
@@ -63,7 +22,7 @@ export async function status(options: ViewContext): Promise<void> {
   ])
 }
 
-function sessionLine(row: v.InferOutput<typeof sessionRow>): string {
+function sessionLine(row: Session): string {
   const { kind, environment, name, id, links, source, since, streams, rttMs, targets, product, release } = row
   const facts = [
     `${kind.padEnd(9)}  ${environment}  ${name}  (${id.slice(0, 6)}) from ${source} since ${new Date(since).toISOString()}`,
@@ -76,7 +35,7 @@ function sessionLine(row: v.InferOutput<typeof sessionRow>): string {
   return facts.join(', ')
 }
 
-function targetFacts(targets: v.InferOutput<typeof counts> | undefined): string[] {
+function targetFacts(targets: NonNullable<Session['targets']> | undefined): string[] {
   if (targets === undefined) return []
   const { ok, warn, failing, unknown } = targets
   const asked = ok + warn + failing + unknown

@@ -1,30 +1,18 @@
-import * as v from 'valibot'
 import { TunnelError } from '../shared/errors.ts'
 import { askRelay, type CommandContext } from './ask-relay.ts'
-
-const anything = v.object({})
-const tenantsAnswer = v.object({
-  tenants: v.array(
-    v.object({
-      name: v.string(),
-      createdAt: v.number(),
-      sites: v.number(),
-      agents: v.number(),
-      connectors: v.number(),
-      publications: v.number(),
-    }),
-  ),
-})
-const environmentsAnswer = v.object({
-  environments: v.array(v.object({ name: v.string(), isProduction: v.boolean() })),
-})
-
-const rekeyAnswer = v.object({ tenants: v.number(), secrets: v.number() })
+import {
+  addEnvironment,
+  addTenant,
+  listEnvironments,
+  listTenants,
+  removeEnvironment,
+  rotateKeys,
+} from './operations/tenants.ts'
 
 /** `sallyport relay tenant add`. */
 export async function tenantAdd(options: CommandContext & { name: string }): Promise<void> {
   const { name, output } = options
-  await askRelay(options, 'tenant-add', { name }, anything)
+  await askRelay(options, addTenant, { tenant: name })
   output.result({ tenant: name }, [
     `tenant ${name} with the environments development, test and production`,
     `next: sallyport relay join-token SITE --tenant ${name} --env production`,
@@ -33,7 +21,7 @@ export async function tenantAdd(options: CommandContext & { name: string }): Pro
 
 /** `sallyport relay tenant list`. */
 export async function tenantList(options: CommandContext): Promise<void> {
-  const answer = await askRelay(options, 'tenant-list', {}, tenantsAnswer)
+  const answer = await askRelay(options, listTenants, {})
   options.output.result(
     answer,
     answer.tenants.map(
@@ -52,14 +40,14 @@ export async function environmentAdd(
   options: TenantContext & { name: string; isProduction?: boolean },
 ): Promise<void> {
   const { tenant, name, isProduction = false, output } = options
-  await askRelay(options, 'environment-add', { tenant, name, isProduction }, anything)
+  await askRelay(options, addEnvironment, { tenant, environment: name, isProduction })
   output.result({ tenant, environment: name, isProduction }, `environment ${name} of ${tenant}`)
 }
 
 /** `sallyport relay env list`. */
 export async function environmentList(options: TenantContext): Promise<void> {
   const { tenant, output } = options
-  const { environments } = await askRelay(options, 'environment-list', { tenant }, environmentsAnswer)
+  const { environments } = await askRelay(options, listEnvironments, { tenant })
   output.result(
     { tenant, environments },
     environments.map(({ name, isProduction }) => `${name}${isProduction ? '  production' : ''}`),
@@ -69,7 +57,7 @@ export async function environmentList(options: TenantContext): Promise<void> {
 /** `sallyport relay env remove`. */
 export async function environmentRemove(options: TenantContext & { name: string }): Promise<void> {
   const { tenant, name, output } = options
-  await askRelay(options, 'environment-remove', { tenant, name }, anything)
+  await askRelay(options, removeEnvironment, { tenant, environment: name })
   output.result({ tenant, environment: name }, `environment ${name} of ${tenant} is gone`)
 }
 
@@ -80,7 +68,7 @@ export async function rekey(options: CommandContext & { tenant?: string; master?
     throw new TunnelError('USAGE', 'The master key is one for all tenants: say --master or --tenant.')
   }
   const params = tenant === undefined ? { master } : { master, tenant }
-  const { tenants, secrets } = await askRelay(options, 'rekey', params, rekeyAnswer)
+  const { tenants, secrets } = await askRelay(options, rotateKeys, params)
   output.result(
     { master, tenants, secrets },
     master

@@ -16,6 +16,9 @@ import { hashToken } from './enroll.ts'
 /** How long a join string is good unless the operator says otherwise: 15 minutes. */
 export const JOIN_LIFETIME_MS = 15 * 60_000
 
+/** Shortest and longest life of a join string, in ms. */
+export const JOIN_TTL = { min: 1_000, max: 7 * 86_400_000 } as const
+
 /** Most grants of one connector. */
 export const GRANTS_MAX = 1000
 

@@ -50,7 +50,14 @@ export interface Operation<Input = unknown, Output extends object = object> {
   readonly input: v.GenericSchema<unknown, Input>
   readonly output: v.GenericSchema<unknown, Output>
   /** Where the right must be held; undefined for the relay as a whole. */
-  readonly place: (input: Input) => Place | undefined
+  place(input: NoInfer<Input>): Place | undefined
   /** @throws {TunnelError} with a code of shared/errors.ts; nothing was changed then */
-  readonly run: (context: OperationContext, input: Input) => Promise<Output>
+  run(context: OperationContext, input: NoInfer<Input>): Promise<Output>
+}
+
+/** Says what an operation is; the types of its input and output follow from its schemas. */
+export function operation<Input, Output extends object>(
+  definition: Operation<Input, Output>,
+): Operation<Input, Output> {
+  return definition
 }

@@ -26,7 +26,8 @@ interface ShownStatus {
   readonly sessions: readonly { readonly kind: string; readonly targets?: Readonly<Record<string, number>> }[]
 }
 
-const statusOf = async (kit: RelayKit) => (await kit.command('status', { tenant: 'default' })) as ShownStatus
+const statusOf = async (kit: RelayKit) =>
+  (await kit.command('status.show', { tenant: 'default' })) as ShownStatus
 
 /** A port of this host on which nobody listens. */
 async function deadPort(): Promise<number> {

@@ -107,7 +107,7 @@ describe('HTTP through the relay to the site', () => {
       'berlin/nothing': 'denied.test',
       'munich/web': 'offline.test',
     })) {
-      await kit.command('publish', { resource, kind: 'host', address })
+      await kit.command('publication.add', { resource, kind: 'host', address })
     }
     ca = (await kit.credentials('for-its-ca', 'berlin/web')).ca
   })

@@ -167,7 +167,7 @@ describe('a revoked identity', () => {
     const duplex = connector.connect('rome/echo')
     await within(once(duplex, 'connect'), 'a stream')
     const ended = within(once(duplex, 'error'), 'the end of the stream', REVOKED_MS)
-    assert.deepEqual(await kit.command('revoke', { kind: 'agent', name: 'rome' }), { revoked: 1, closed: 1 })
+    assert.deepEqual(await kit.command('agent.revoke', { agent: 'rome' }), { revoked: 1, closed: 2 })
     const [error] = await ended
     assert.equal((error as TunnelError).code, 'REVOKED')
     assert.equal((await client.closed).end, 'RST')
@@ -192,7 +192,7 @@ describe('a revoked identity', () => {
     const [doomed, kept] = [connector.connect('oslo/echo'), bystander.connect('oslo/echo')]
     await within(Promise.all([once(doomed, 'connect'), once(kept, 'connect')]), 'two streams')
     const ended = within(once(doomed, 'error'), 'the end of the stream', REVOKED_MS)
-    await kit.command('revoke', { kind: 'connector', name: 'gone' })
+    await kit.command('connector.revoke', { connector: 'gone' })
     assert.equal(((await ended)[0] as TunnelError).code, 'REVOKED')
     await within(refused.promise, 'the refusal')
     await eventually(() => agent.agent.status().streams === 1, "the target of the other's stream alone")

@@ -126,7 +126,7 @@ describe('a TLS inspector between agent and relay', () => {
 
   it('does not bring back an agent that was revoked', async () => {
     const identity = await identityOf(directory)
-    await kit.command('revoke', { kind: 'agent', name: agent.agent.status().agentId })
+    await kit.command('agent.revoke', { agent: agent.agent.status().agentId })
     await eventually(() => !agent.agent.status().connected, 'the agent lost its session')
     const tunnel = openBareTunnel({
       path: '/v1/agent',

@@ -92,7 +92,7 @@ describe('what survives can be seen', () => {
 
   it("in the relay's status, with what no search for a path found", async () => {
     await eventually(() => agent.agent.status().sessions.length === 2, 'two sessions again')
-    const status = (await kit.command('status', {})) as {
+    const status = (await kit.command('status.show', {})) as {
       sessions: { kind: string; id: string; links: number }[]
       resumes: { resumed: number; last?: { outcome: string } }
     }

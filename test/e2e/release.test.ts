@@ -22,7 +22,9 @@ describe('a relay that asks for a release', () => {
   after(() => kit[Symbol.asyncDispose]())
 
   const statementsAt = async () => {
-    const status = (await kit.command('status', {})) as { sessions: { name: string; release?: string }[] }
+    const status = (await kit.command('status.show', {})) as {
+      sessions: { name: string; release?: string }[]
+    }
     return status.sessions.map(({ name, release }) => [name, release])
   }
 

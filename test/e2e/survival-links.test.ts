@@ -68,7 +68,7 @@ describe("a cut of the agent's link", () => {
         web: `protocol = "http"\nhost = "127.0.0.1"\nport = ${originPort}\nallow_loopback = true`,
       },
     })
-    await kit.command('publish', { resource: 'berlin/web', kind: 'host', address: 'app.test' })
+    await kit.command('publication.add', { resource: 'berlin/web', kind: 'host', address: 'app.test' })
     const { ca } = await kit.credentials('for-its-ca', 'berlin/web')
     const client = await dial(await kit.publish('berlin/bulk'))
     const request = https.get({ ...at(kit.port), servername: 'app.test', ca, headers: { host: 'app.test' } })

@@ -37,7 +37,7 @@ describe('tenants and environments on one relay', () => {
     root = await mkdtemp(joinPath(tmpdir(), 'sallyport-tenants-'))
     target = await echoTarget()
     shouting = await listenTarget((socket) => socket.end('there'))
-    for (const name of ['here', 'there']) await kit.command('tenant-add', { name })
+    for (const name of ['here', 'there']) await kit.command('tenant.add', { tenant: name })
   })
 
   after(async () => {
@@ -48,13 +48,13 @@ describe('tenants and environments on one relay', () => {
 
   const agentAt = async (place: Place, port: number) => {
     const directory = joinPath(root, `${place.tenant}-${place.environment}`)
-    const { text } = (await kit.command('join-token', { ...place, site: 'hq' })) as { text: string }
+    const { text } = (await kit.command('agent.invite', { ...place, site: 'hq' })) as { text: string }
     await join(text, directory, joinOptions())
     return kit.startAgent({ directory, rules: { echo: port } })
   }
 
   const credentialsOf = async (place: Place, name: string): Promise<ConnectorCredentials> => {
-    const answer = await kit.command('connector-add', { ...place, name, resources: ['hq/echo'] })
+    const answer = await kit.command('connector.add', { ...place, connector: name, resources: ['hq/echo'] })
     return parseCredentials((answer as { credentials: string }).credentials)
   }
 
@@ -85,17 +85,19 @@ describe('tenants and environments on one relay', () => {
   })
 
   it('commands about one tenant neither show nor end what is of another', async () => {
-    const list = (await kit.command('list', { tenant: 'there' })) as { connectors: { name: string }[] }
+    const list = (await kit.command('inventory.show', { tenant: 'there' })) as {
+      connectors: { name: string }[]
+    }
     assert.deepEqual(
       list.connectors.map(({ name }) => name),
       ['app'],
     )
-    const status = (await kit.command('status', { tenant: 'there' })) as { sessions: { name: string }[] }
+    const status = (await kit.command('status.show', { tenant: 'there' })) as { sessions: { name: string }[] }
     assert.deepEqual([...new Set(status.sessions.map(({ name }) => name))].sort(), ['app', 'hq'])
-    await assert.rejects(kit.command('revoke', { ...THERE, kind: 'connector', name: 'second' }), {
+    await assert.rejects(kit.command('connector.revoke', { ...THERE, connector: 'second' }), {
       code: 'NOT_FOUND',
     })
-    await assert.rejects(kit.command('list', { tenant: 'nowhere' }), { code: 'NOT_FOUND' })
+    await assert.rejects(kit.command('inventory.show', { tenant: 'nowhere' }), { code: 'NOT_FOUND' })
   })
 
   it("S12: a certificate of this relay's CA that names another tenant is refused like a made-up id, and audited", async () => {
@@ -167,32 +169,32 @@ describe('tenants and environments on one relay', () => {
 
   it('a tenant that is closed loses sessions, streams and listeners at once, and is unknown from then on', async () => {
     const place = { tenant: 'gone', environment: 'production' }
-    await kit.command('tenant-add', { name: 'gone' })
+    await kit.command('tenant.add', { tenant: 'gone' })
     const agent = await agentAt(place, target.port)
     const connector = await kit.connect(await credentialsOf(place, 'app'))
     const bystander = (await kit.connect(await credentialsOf(HERE, 'bystander'))).connect('hq/echo')
     const doomed = connector.connect('hq/echo')
     await within(Promise.all([once(doomed, 'connect'), once(bystander, 'connect')]), 'two streams')
     const published = { ...place, resource: 'hq/echo', kind: 'tcp', address: '127.0.0.1:0' }
-    const { address } = (await kit.command('publish', published)) as { address: string }
+    const { address } = (await kit.command('publication.add', published)) as { address: string }
     const port = Number(address.split(':')[1])
     const visitor = await dial(port)
     visitor.socket.write('x')
     await visitor.has(1)
-    const token = await kit.command('join-token', { ...place, site: 'late' })
+    const token = await kit.command('agent.invite', { ...place, site: 'late' })
     const ended = within(once(doomed, 'error'), 'the end of the stream', 5_000)
-    await kit.command('tenant-close', { name: 'gone' })
+    await kit.command('tenant.close', { tenant: 'gone' })
     assert.equal(((await ended)[0] as TunnelError).code, 'REVOKED')
     assert.equal((await within(visitor.closed, 'the end of the visit', 5_000)).end, 'RST')
     await assert.rejects(dial(port))
     await agent.log.until('not connected', { code: 'IDENTITY' })
     const late = join((token as { text: string }).text, joinPath(root, 'late'), joinOptions())
     await assert.rejects(late, { code: 'JOIN_TOKEN' })
-    const { proof } = (await kit.command('tenant-remove', { name: 'gone' })) as {
+    const { proof } = (await kit.command('tenant.remove', { tenant: 'gone' })) as {
       proof: { tenant: string; removed: Record<string, number> }
     }
     assert.deepEqual([proof.tenant, proof.removed.agents, proof.removed.connectors], ['gone', 1, 1])
-    await assert.rejects(kit.command('list', { tenant: 'gone' }), { code: 'NOT_FOUND' })
+    await assert.rejects(kit.command('inventory.show', { tenant: 'gone' }), { code: 'NOT_FOUND' })
     bystander.write('still here')
     assert.equal(String((await within(once(bystander, 'data'), 'an echo'))[0]), 'still here')
     bystander.destroy()
@@ -200,12 +202,12 @@ describe('tenants and environments on one relay', () => {
 
   it('a tenant that was closed and not removed works again', async () => {
     const place = { tenant: 'kept', environment: 'production' }
-    await kit.command('tenant-add', { name: 'kept' })
+    await kit.command('tenant.add', { tenant: 'kept' })
     const agent = await agentAt(place, target.port)
-    await kit.command('tenant-close', { name: 'kept' })
+    await kit.command('tenant.close', { tenant: 'kept' })
     await eventually(() => !agent.agent.status().connected, 'the agent lost its sessions')
-    await assert.rejects(kit.command('tenant-remove', { name: 'here' }), { code: 'CONFLICT' })
-    await kit.command('tenant-open', { name: 'kept' })
+    await assert.rejects(kit.command('tenant.remove', { tenant: 'here' }), { code: 'CONFLICT' })
+    await kit.command('tenant.open', { tenant: 'kept' })
     await agent.connected()
     assert.equal(await answerFor(await credentialsOf(place, 'app')), 'here')
   })

@@ -77,7 +77,7 @@ describe('TLS that is passed through by its name', () => {
     kit = await startKit()
     service = await secureTarget()
     agent = await kit.startAgent({ rules: { db: service.port, web: service.port } })
-    await kit.command('publish', { resource: 'berlin/db', kind: 'sni', address: 'DB.example.org' })
+    await kit.command('publication.add', { resource: 'berlin/db', kind: 'sni', address: 'DB.example.org' })
   })
 
   after(async () => {
@@ -123,15 +123,15 @@ describe('TLS that is passed through by its name', () => {
   })
 
   it('is reset where no agent of the site is there', async () => {
-    await kit.command('publish', { resource: 'munich/db', kind: 'sni', address: 'munich.example.org' })
+    await kit.command('publication.add', { resource: 'munich/db', kind: 'sni', address: 'munich.example.org' })
     const socket = tls.connect({ port: kit.port, host: '127.0.0.1', servername: 'munich.example.org' })
     assert.equal((await tcpEnd(socket).closed).code, 'ECONNRESET')
   })
 
   it('has a name that is published once, is a name and is not the relay itself', async () => {
-    await kit.command('publish', { resource: 'berlin/web', kind: 'host', address: 'web.example.org' })
+    await kit.command('publication.add', { resource: 'berlin/web', kind: 'host', address: 'web.example.org' })
     const publish = (kind: string, address: string) =>
-      kit.command('publish', { resource: 'berlin/web', kind, address })
+      kit.command('publication.add', { resource: 'berlin/web', kind, address })
     await assert.rejects(publish('sni', 'web.example.org'), { code: 'CONFLICT' })
     await assert.rejects(publish('sni', OWN), { code: 'CONFLICT' })
     await assert.rejects(publish('host', OWN), { code: 'CONFLICT' })
@@ -148,15 +148,16 @@ describe('TLS that is passed through by its name', () => {
     await agent.connected()
     const client = tcpEnd(await secure(kit, { servername: OWN, ca: target.cert }))
     await echoes(client, 'again')
-    const { publications } = (await kit.command('list', {})) as { publications: { kind: string }[] }
+    const { publications } = (await kit.command('inventory.show', {})) as { publications: { kind: string }[] }
     assert.ok(publications.some(({ kind }) => kind === 'sni'))
-    await kit.command('unpublish', { resource: 'berlin/db' })
+    await kit.command('publication.remove', { resource: 'berlin/db' })
     await echoes(client, 'what is open goes on')
     client.socket.destroy()
     await assert.rejects(secure(kit, { servername: OWN, ca: target.cert }))
   })
 })
 
+/** S18: in small; test/security/slow-visitors.ts has 2,000 of them. */
 describe('before anything is proved', () => {
   const LIMITS = { handshakeMs: 500, headersMs: 300, bodyMs: 200, answerMs: 200 }
 
@@ -246,7 +247,7 @@ describe('before anything is proved', () => {
     const { port } = service.address() as net.AddressInfo
     const rule = `protocol = "http"\nhost = "127.0.0.1"\nport = ${port}\nallow_loopback = true`
     await kit.startAgent({ rules: { web: rule } })
-    await kit.command('publish', { resource: 'berlin/web', kind: 'host', address: 'web.example.org' })
+    await kit.command('publication.add', { resource: 'berlin/web', kind: 'host', address: 'web.example.org' })
     const browsers: TcpEnd[] = []
     for (let i = 0; i < 3; i++) {
       const options = { servername: 'web.example.org', ca: relayCertificate(kit) }

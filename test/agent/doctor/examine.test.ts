@@ -129,7 +129,7 @@ describe('a doctor at a real relay', () => {
   it('says that an agent was revoked', async () => {
     await using kit = await startKit()
     const directory = await kit.joinedDirectory()
-    await kit.command('revoke', { kind: 'agent', name: 'berlin' })
+    await kit.command('agent.revoke', { agent: 'berlin' })
     const lines = await run(await after(directory, kit.port))
     assert.deepEqual([line(lines, 'upgrade').verdict, line(lines, 'upgrade').code], ['FAIL', 'REVOKED'])
     assert.equal(line(lines, 'idle').verdict, 'SKIPPED')

@@ -50,7 +50,7 @@ test('connectors and revoked agents are not held', async () => {
   const connector = await kit.credentials('app', 'berlin/db')
   await assert.rejects(hold(kit, connector), { code: 'IDENTITY' })
   const held = await hold(kit, agent)
-  await kit.command('revoke', { kind: 'agent', name: 'berlin' })
+  await kit.command('agent.revoke', { agent: 'berlin' })
   await hears(held, 'REVOKED')
   await assert.rejects(hold(kit, agent), { code: 'REVOKED' })
 })

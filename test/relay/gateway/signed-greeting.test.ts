@@ -127,7 +127,7 @@ describe('a signed greeting', () => {
     const revoked = await identityOf(await kit.joinedDirectory('paris'))
     const [, agentId = ''] =
       /agent\/([a-z2-7]{26})/.exec(new X509Certificate(revoked.certificate).subjectAltName ?? '') ?? []
-    await kit.command('revoke', { kind: 'agent', name: agentId })
+    await kit.command('agent.revoke', { agent: agentId })
     let own: Greeting | undefined
     const answer = await greet((nonce) => {
       own = greeting(nonce, revoked)

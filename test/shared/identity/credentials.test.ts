@@ -14,10 +14,18 @@ import {
 import { exportKey, generateKey } from '../../../shared/identity/keys.ts'
 import { Secret } from '../../../shared/secret.ts'
 import { LOCATION, openTestAuthority } from '../../relay/authority/authority-fixture.ts'
+import { actAt } from '../../support/acts.ts'
 
 async function sample(t: Parameters<typeof openTestAuthority>[0]): Promise<ConnectorCredentials> {
   const { context } = await openTestAuthority(t)
-  return (await issueConnector(context, 'default', { ...LOCATION, name: 'app', grants: [] })).credentials
+  return (
+    await issueConnector(
+      context,
+      'default',
+      { ...LOCATION, environment: 'production', name: 'app', grants: [] },
+      actAt(),
+    )
+  ).credentials
 }
 
 test('credentials are written and read back, and only their owner can read the file', async (t) => {

@@ -1,11 +1,72 @@
-import type { Trouble } from '../shared/cli/trouble.ts'
-import { errorEntry } from '../shared/errors.ts'
-import type { SessionHealth, TargetHealth } from './gateway/health.ts'
-import type { LiveSession } from './gateway/sessions.ts'
-import type { Relay } from './relay.ts'
+import * as v from 'valibot'
+import { resumeSummary } from '../../shared/cli/resumes.ts'
+import type { Trouble } from '../../shared/cli/trouble.ts'
+import { ERRORS, type ErrorCode, errorEntry, type Leg } from '../../shared/errors.ts'
+import type { SessionHealth, TargetHealth } from '../gateway/health.ts'
+import type { LiveSession } from '../gateway/sessions.ts'
+import type { Relay } from '../relay.ts'
+import { publicationRows } from './identities.ts'
+import { placeOf, requireTenant, viewFields } from './input.ts'
+import { operation } from './operation.ts'
 
 /** Most troubles in one answer; what is beyond them is counted. */
 const MAX_TROUBLES = 1_000
+
+const counts = v.object({
+  ok: v.number(),
+  warn: v.number(),
+  failing: v.number(),
+  unknown: v.number(),
+  unasked: v.number(),
+})
+
+const sessionRow = v.object({
+  session: v.string(),
+  kind: v.string(),
+  environment: v.string(),
+  name: v.string(),
+  id: v.string(),
+  product: v.string(),
+  release: v.optional(v.string()),
+  source: v.string(),
+  since: v.number(),
+  links: v.number(),
+  streams: v.number(),
+  rttMs: v.nullable(v.number()),
+  targets: v.optional(counts),
+})
+
+const statusOutput = v.object({
+  listening: v.object({ host: v.string(), port: v.number() }),
+  tenant: v.string(),
+  counts: v.object({
+    sites: v.number(),
+    agents: v.number(),
+    connectors: v.number(),
+    publications: v.number(),
+    openJoinTokens: v.number(),
+  }),
+  address: v.object({ host: v.string(), port: v.number() }),
+  troubles: v.array(
+    v.object({
+      environment: v.string(),
+      site: v.string(),
+      resource: v.optional(v.string()),
+      agentId: v.optional(v.string()),
+      state: v.picklist(['failing', 'warn']),
+      leg: v.custom<Leg>((leg) => typeof leg === 'string'),
+      what: v.string(),
+      code: v.optional(v.picklist(Object.keys(ERRORS) as ErrorCode[])),
+      since: v.optional(v.number()),
+      text: v.optional(v.string()),
+    }),
+  ),
+  troublesLeftOut: v.number(),
+  sessions: v.array(sessionRow),
+  waiting: v.number(),
+  resumes: resumeSummary,
+  publications: publicationRows,
+})
 
 /** A trouble of one tenant. */
 export interface PlacedTrouble extends Trouble {
@@ -16,12 +77,25 @@ export interface PlacedTrouble extends Trouble {
   readonly agentId?: string
 }
 
-/** What `sallyport relay status` shows of a tenant, or of one of its environments. */
-export async function statusOf(
+export const showStatus = operation({
+  name: 'status.show',
+  summary: 'show what is connected and what is broken, on which leg and since when',
+  http: { method: 'GET', path: '/tenants/{tenant}/status' },
+  right: 'sites:read',
+  input: v.strictObject(viewFields),
+  output: statusOutput,
+  place: placeOf,
+  async run({ relay }, { tenant, environment }) {
+    await requireTenant(relay, tenant)
+    return statusOf(relay, tenant, environment)
+  },
+})
+
+async function statusOf(
   relay: Relay,
   tenant: string,
   environment: string | undefined,
-): Promise<object> {
+): Promise<v.InferOutput<typeof statusOutput>> {
   const { authority, sessions, publications, streams, counts } = relay
   const live = sessions
     .list()
@@ -40,7 +114,7 @@ export async function statusOf(
     sessions: live.map(sessionOf),
     waiting: streams.waitingCount,
     resumes: counts.resumes.summary(),
-    publications: await publications.list(tenant, environment),
+    publications: [...(await publications.list(tenant, environment))],
   }
 }
 

@@ -1,0 +1,168 @@
+import * as v from 'valibot'
+import { TunnelError } from '../../shared/errors.ts'
+import { formatCredentials } from '../../shared/identity/credentials.ts'
+import { formatResourceName, parseResourceName } from '../../shared/identity/names.ts'
+import { createJoinString, GRANTS_MAX, issueConnector, JOIN_TTL } from '../authority/invite.ts'
+import type { Relay } from '../relay.ts'
+import { ms, placeFields, placeOf, requireTenant, text, viewFields } from './input.ts'
+import { operation } from './operation.ts'
+
+const ENVIRONMENT_PATH = '/tenants/{tenant}/environments/{environment}'
+
+export const inviteAgent = operation({
+  name: 'agent.invite',
+  summary: 'make a join string for one agent; it works once',
+  http: { method: 'POST', path: `${ENVIRONMENT_PATH}/sites/{site}/join-strings` },
+  right: 'sites:write',
+  input: v.strictObject({
+    ...placeFields,
+    site: text,
+    ttlMs: v.optional(v.pipe(v.number(), v.minValue(JOIN_TTL.min), v.maxValue(JOIN_TTL.max))),
+  }),
+  output: v.object({ text: v.string(), expiresAt: ms }),
+  place: placeOf,
+  async run({ relay, act }, { tenant, environment, site, ttlMs }) {
+    const life = ttlMs === undefined ? {} : { lifetimeMs: ttlMs }
+    const options = { ...locationOf(relay), environment, site, ...life }
+    const issued = await createJoinString(relay.authority, tenant, options, act)
+    return { text: issued.text.reveal(), expiresAt: issued.expiresAt }
+  },
+})
+
+export const addConnector = operation({
+  name: 'connector.add',
+  summary: 'issue credentials for a connector that may use some resources',
+  http: { method: 'POST', path: `${ENVIRONMENT_PATH}/connectors` },
+  right: 'connectors:write',
+  input: v.strictObject({
+    ...placeFields,
+    connector: text,
+    resources: v.pipe(v.array(text), v.minLength(1), v.maxLength(GRANTS_MAX)),
+  }),
+  output: v.object({ credentials: v.string(), fingerprint: v.string(), notAfter: ms }),
+  place: placeOf,
+  async run({ relay, act }, { tenant, environment, connector, resources }) {
+    const grants = resources.map(parseResourceName)
+    const options = { ...locationOf(relay), environment, name: connector, grants }
+    const issued = await issueConnector(relay.authority, tenant, options, act)
+    const { fingerprint, notAfter } = issued
+    return { credentials: formatCredentials(issued.credentials).reveal(), fingerprint, notAfter }
+  },
+})
+
+const ended = v.object({ revoked: v.number(), closed: v.number() })
+
+export const revokeAgent = operation({
+  name: 'agent.revoke',
+  summary: "end the identity of an agent, or of all of a site's, for good, with all its sessions",
+  http: { method: 'POST', path: `${ENVIRONMENT_PATH}/agents/{agent}/revoke` },
+  right: 'sites:write',
+  isDangerous: true,
+  input: v.strictObject({ ...placeFields, agent: text }),
+  output: ended,
+  place: placeOf,
+  async run({ relay, act }, { tenant, environment, agent: named }) {
+    const { store } = relay.authority
+    const agents = await store.listAgents(tenant, { environment })
+    let revoked = 0
+    let closed = 0
+    for (const { id } of agents.filter((agent) => agent.site === named || agent.id === named)) {
+      if (await store.revokeAgent(tenant, id, act)) revoked++
+      closed += relay.sessions.revoke('agent', tenant, id)
+    }
+    if (revoked === 0) throw new TunnelError('NOT_FOUND', `There is no agent ${named} that is not revoked.`)
+    return { revoked, closed }
+  },
+})
+
+export const revokeConnector = operation({
+  name: 'connector.revoke',
+  summary: 'end the identity of a connector for good, with all its sessions',
+  http: { method: 'POST', path: `${ENVIRONMENT_PATH}/connectors/{connector}/revoke` },
+  right: 'connectors:write',
+  isDangerous: true,
+  input: v.strictObject({ ...placeFields, connector: text }),
+  output: ended,
+  place: placeOf,
+  async run({ relay, act }, { tenant, environment, connector: name }) {
+    const { store } = relay.authority
+    const connector = await store.findConnectorByName(tenant, environment, name)
+    if (connector === undefined) throw new TunnelError('NOT_FOUND', `There is no connector ${name}.`)
+    await store.revokeConnector(tenant, connector.id, act)
+    return { revoked: 1, closed: relay.sessions.revoke('connector', tenant, connector.id) }
+  },
+})
+
+/** Rows of what is published. */
+export const publicationRows = v.array(
+  v.object({
+    environment: v.string(),
+    site: v.string(),
+    resource: v.string(),
+    kind: v.string(),
+    address: v.string(),
+    error: v.optional(v.string()),
+  }),
+)
+
+export const showInventory = operation({
+  name: 'inventory.show',
+  summary: 'show sites, agents, connectors and publications',
+  http: { method: 'GET', path: '/tenants/{tenant}/inventory' },
+  right: 'sites:read',
+  input: v.strictObject(viewFields),
+  output: v.object({
+    tenant: v.string(),
+    sites: v.array(v.string()),
+    agents: v.array(
+      v.object({
+        id: v.string(),
+        environment: v.string(),
+        site: v.string(),
+        fingerprint: v.string(),
+        createdAt: ms,
+        notAfter: ms,
+        revoked: v.boolean(),
+      }),
+    ),
+    connectors: v.array(
+      v.object({
+        name: v.string(),
+        environment: v.string(),
+        fingerprint: v.string(),
+        notAfter: ms,
+        revoked: v.boolean(),
+        resources: v.array(v.string()),
+      }),
+    ),
+    publications: publicationRows,
+  }),
+  place: placeOf,
+  async run({ relay }, { tenant, environment }) {
+    const { store } = relay.authority
+    await requireTenant(relay, tenant)
+    const sites = await store.listSites(tenant, environment)
+    const agents = await store.listAgents(tenant, { environment })
+    const connectors = await store.listConnectors(tenant, environment)
+    return {
+      tenant,
+      sites: sites.map(({ name }) => name),
+      agents: agents.map(({ id, environment, site, fingerprint, createdAt, notAfter, revokedAt }) => ({
+        ...{ id, environment, site, fingerprint, createdAt, notAfter },
+        revoked: revokedAt !== undefined,
+      })),
+      connectors: await Promise.all(
+        connectors.map(async ({ id, name, environment, fingerprint, notAfter, revokedAt }) => ({
+          ...{ name, environment, fingerprint, notAfter },
+          revoked: revokedAt !== undefined,
+          resources: (await store.listGrants(tenant, id)).map(formatResourceName),
+        })),
+      ),
+      publications: [...(await relay.publications.list(tenant, environment))],
+    }
+  },
+})
+
+function locationOf({ address }: Relay) {
+  return { addresses: [address], serverName: address.host }
+}
