@@ -5,7 +5,6 @@ startCommandLine(
   new Map([
     ['relay', () => import('../../../relay/commands.ts')],
     ['audit', () => import('../../../relay/audit-commands.ts')],
-    ['audit', () => import('../../../relay/audit-commands.ts')],
     ['connect', () => import('../../../connector/commands.ts')],
     ['verify', () => import('../../../shared/release/commands.ts')],
   ]),

@@ -78,6 +78,10 @@ describe('what is shipped beside an executable', () => {
     assert.match(page, /^\.B \\-\\-allow\\-loopback$/m)
     assert.doesNotMatch(page, /\/root|\/home|var\/lib/)
     assert.doesNotMatch(page, /sallyport relay up/)
+    assert.match(
+      await manPage({ edition: relay, root: ROOT, version: '1.2.0', epoch: EPOCH }),
+      /sallyport relay up/,
+    )
   })
 })
 
