@@ -1,4 +1,4 @@
-import type net from 'node:net'
+import net from 'node:net'
 import { WebSocketServer } from 'ws'
 import type { Effects } from '../shared/effects.ts'
 import { TunnelError } from '../shared/errors.ts'
@@ -13,6 +13,7 @@ import type { Audit } from './audit/record.ts'
 import { AuditTrail } from './audit/trail.ts'
 import { openAuthority, serverCertificateDirectory } from './authority/authority.ts'
 import type { AuthorityContext } from './authority/context.ts'
+import { HostCertificates } from './authority/host-certificates.ts'
 import { ensureServerCertificate, type ServerCertificate } from './authority/server-certificate.ts'
 import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/admission.ts'
 import type { PassThrough } from './gateway/front-door.ts'
@@ -86,24 +87,23 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { effects, log } = options
   const authority = await openAuthority(options)
   const trail = new AuditTrail({ ...authority, log })
-  const { audit } = trail
-  const traffic = trafficOf(options, authority.store, audit)
+  const traffic = trafficOf(options, authority.store, trail.audit)
   const { sessions, streams } = traffic
   let isDraining = false
-  const certificateFor = (hosts: readonly string[]) => certificateOf(options, authority, hosts)
+  const certificates = certificatesOf(options, authority)
   const renewCertificate = async (hosts: readonly string[]) => {
-    certificate = await certificateFor(hosts)
+    certificate = await certificates.own(hosts)
     gateway.server.setSecureContext(tlsContext(certificate, authority))
   }
   const publications = new Publications({ ...authority, streams, log, onHosts: renewCertificate })
   await trail.start()
   await publications.start()
-  let certificate = await certificateFor(publications.hosts())
+  let certificate = await certificates.own(publications.hosts())
   const admission = new Admission({ limits: { ...ADMISSION_LIMITS, ...options.limits }, effects, log })
   const gateway: Gateway = createGateway({
     effects,
     log,
-    audit,
+    audit: trail.audit,
     budget: createWindowBudget(WINDOW_BUDGET_BYTES),
     ...traffic,
     webSockets: new WebSocketServer(WEB_SOCKET_OPTIONS),
@@ -111,6 +111,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     requiredRelease: options.requiredRelease,
     authority,
     certificate: () => certificate,
+    hostCertificate: (host) => publications.byHost(host) && certificates.ofHost(host),
     isOwnHost: (host) => host === options.name || publications.byHost(host) === undefined,
     ingress: ingressOf(publications, streams, options),
     admission,
@@ -133,16 +134,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await trail.stop()
     await authority.store[Symbol.asyncDispose]()
   }
-  try {
-    await listen(gateway.server, options.listen.host, options.listen.port)
-  } catch (error) {
+  const { host, port } = options.listen
+  await listen(gateway.server, host, port).catch(async (error: unknown) => {
     await stop(0)
     throw error
-  }
+  })
   const bound = gateway.server.address() as net.AddressInfo
   return {
     address: { host: options.name, port: bound.port },
-    listening: { host: options.listen.host, port: bound.port },
+    listening: { host, port: bound.port },
     authority,
     ...traffic,
     publications,
@@ -152,13 +152,26 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
 }
 
-/** The server certificate for the relay's own name and the published hosts. */
-function certificateOf(
-  { directory, name, effects }: RelayOptions,
+interface Certificates {
+  /** For the relay's own name, and for the published addresses: TLS asks for no address, so they have no other. */
+  own(hosts: readonly string[]): Promise<ServerCertificate>
+  ofHost(host: string): Promise<ServerCertificate>
+}
+
+function certificatesOf(
+  { directory: root, name, effects }: RelayOptions,
   { authority }: AuthorityContext,
-  hosts: readonly string[],
-): Promise<ServerCertificate> {
-  return ensureServerCertificate(serverCertificateDirectory(directory), authority, [name, ...hosts], effects)
+): Certificates {
+  const directory = serverCertificateDirectory(root)
+  const ofHosts = new HostCertificates({ directory, authority, effects })
+  return {
+    own: (hosts) => {
+      ofHosts.keep(hosts)
+      const addresses = hosts.filter((host) => net.isIP(host) !== 0)
+      return ensureServerCertificate(directory, authority, [name, ...addresses], effects)
+    },
+    ofHost: (host) => ofHosts.of(host),
+  }
 }
 
 interface Traffic {

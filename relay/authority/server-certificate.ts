@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { Effects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
@@ -44,12 +44,38 @@ export async function ensureServerCertificate(
   if (wrong !== undefined)
     throw new TunnelError('CONFIG', `${wrong} is no DNS name or address in lower case.`)
   if (all.length > SERVER_NAMES_MAX) throw new TunnelError('CONFIG', 'The relay has too many host names.')
-  const stored = await readKeyFile(directory, FILE_NAME)
-  if (stored !== undefined && fits(stored.certificate, authority, all, effects.date())) {
+  return ensure(directory, FILE_NAME, authority, all, effects)
+}
+
+/**
+ * The same for one published host, and for nothing beside it. Kept in a file whose name does not depend on what a file
+ * system takes for a name.
+ *
+ * @throws {TunnelError} STORE where the stored file is damaged
+ */
+export async function ensureHostCertificate(
+  directory: string,
+  authority: CertificateAuthority,
+  host: string,
+  effects: Effects,
+): Promise<ServerCertificate> {
+  const fileName = `${createHash('sha256').update(host).digest('hex').slice(0, 32)}.pem`
+  return ensure(directory, fileName, authority, [host], effects)
+}
+
+async function ensure(
+  directory: string,
+  fileName: string,
+  authority: CertificateAuthority,
+  names: readonly string[],
+  effects: Effects,
+): Promise<ServerCertificate> {
+  const stored = await readKeyFile(directory, fileName)
+  if (stored !== undefined && fits(stored.certificate, authority, names, effects.date())) {
     return present(stored, authority)
   }
-  const issued = await issue(authority, all, effects)
-  await writeKeyFile(directory, FILE_NAME, issued)
+  const issued = await issue(authority, names, effects)
+  await writeKeyFile(directory, fileName, issued)
   return present(issued, authority)
 }
 

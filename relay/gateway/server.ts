@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { createSecureContext, type SecureContext } from 'node:tls'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { sendProblem, writeProblem } from '../../shared/http/problem.ts'
 import { HTTP_SERVER_OPTIONS, hardenServer } from '../../shared/http/server.ts'
@@ -40,6 +41,8 @@ export interface ServerOptions extends AcceptContext {
   readonly authority: AuthorityContext
   /** What TLS presents now. */
   readonly certificate: () => ServerCertificate
+  /** What TLS presents to who asks for a published host; undefined for every other name. */
+  readonly hostCertificate: (host: string) => Promise<ServerCertificate> | undefined
   /** True for the relay's own name, false for what may be a published host. */
   readonly isOwnHost: (host: string) => boolean
   readonly ingress: HttpIngress
@@ -65,6 +68,7 @@ export function createGateway(options: ServerOptions): Gateway {
   const server = https.createServer({
     ...HTTP_SERVER_OPTIONS,
     ...tlsContext(options.certificate(), options.authority),
+    SNICallback: hostContexts(options),
     minVersion: 'TLSv1.3',
     ALPNProtocols: ['http/1.1'],
     handshakeTimeout: limits.handshakeMs,
@@ -114,6 +118,31 @@ function mayVisit(door: FrontDoor, socket: Socket): boolean {
 
 function tooMany(): TunnelError {
   return new TunnelError('OVERLOADED', 'Too many connections at once.')
+}
+
+/** For TLS: the context of the published host that a client asks for, or that of the relay's own name. */
+function hostContexts(options: ServerOptions) {
+  const contexts = new WeakMap<ServerCertificate, SecureContext>()
+  const contextOf = (certificate: ServerCertificate) => {
+    const context =
+      contexts.get(certificate) ?? createSecureContext(tlsContext(certificate, options.authority))
+    contexts.set(certificate, context)
+    return context
+  }
+  return (name: string, done: (error: Error | null, context?: SecureContext) => void) => {
+    const found = options.hostCertificate(name.toLowerCase())
+    if (found === undefined) {
+      done(null)
+      return
+    }
+    found.then(contextOf).then(
+      (context) => done(null, context),
+      (err: unknown) => {
+        options.log.error({ err }, 'no certificate for a published host')
+        done(err as Error)
+      },
+    )
+  }
 }
 
 /** What changes when the certificate is renewed. Tickets are off: a resumed session would bring a revoked client back. */
