@@ -1,9 +1,7 @@
 import type { Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
-import { defaultDataDirectory } from '../shared/config/data-directory.ts'
 import type { AuditFlags, ChainFlags, VerifyFlags } from './audit/show.ts'
-
-const DEFAULT_DATA = defaultDataDirectory('relay', process.env, process.getuid?.() === 0)
+import { relayCommand } from './relay-command.ts'
 
 /** Adds `audit` and its commands to the program. */
 export function register(program: Command): void {
@@ -16,16 +14,8 @@ export function register(program: Command): void {
   addCheckpoint(audit)
 }
 
-function command(parent: Command, name: string, description: string): Command {
-  return parent
-    .command(name)
-    .description(description)
-    .option('--data <DIR>', 'data directory of the relay', DEFAULT_DATA)
-    .option('--json', 'one JSON object a line')
-}
-
 function chainCommand(parent: Command, name: string, description: string): Command {
-  return command(parent, name, description)
+  return relayCommand(parent, name, description)
     .option('--tenant <NAME>', 'whose chain', 'default')
     .option('--relay', 'the chain of the relay itself instead')
 }
@@ -43,7 +33,7 @@ function searchCommand(parent: Command, name: string, description: string): Comm
 }
 
 function addVerify(audit: Command): void {
-  command(audit, 'verify', 'read the chains and say whether every record is what was written')
+  relayCommand(audit, 'verify', 'read the chains and say whether every record is what was written')
     .option('--tenant <NAME>', 'one chain only')
     .option('--relay', 'the chain of the relay itself only')
     .option('--checkpoint <FILE>', 'what audit checkpoint printed once, from where the relay cannot reach it')

@@ -1,9 +1,7 @@
 import type { Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
-import { defaultDataDirectory } from '../shared/config/data-directory.ts'
+import { relayCommand } from './relay-command.ts'
 import type { UpOptions } from './up-command.ts'
-
-const DEFAULT_DATA = defaultDataDirectory('relay', process.env, process.getuid?.() === 0)
 
 interface DataFlags {
   readonly data: string
@@ -47,16 +45,8 @@ export function register(program: Command): void {
   addEnvironments(relay)
 }
 
-function command(parent: Command, name: string, description: string): Command {
-  return parent
-    .command(name)
-    .description(description)
-    .option('--data <DIR>', 'data directory of the relay', DEFAULT_DATA)
-    .option('--json', 'one JSON object a line')
-}
-
 function tenantCommand(parent: Command, name: string, description: string): Command {
-  return command(parent, name, description).option('--tenant <NAME>', 'whose', 'default')
+  return relayCommand(parent, name, description).option('--tenant <NAME>', 'whose', 'default')
 }
 
 function placeCommand(parent: Command, name: string, description: string): Command {
@@ -68,7 +58,7 @@ function viewCommand(parent: Command, name: string, description: string): Comman
 }
 
 function addUp(relay: Command): void {
-  command(relay, 'up', 'start the relay; the first run makes database, CA and certificate')
+  relayCommand(relay, 'up', 'start the relay; the first run makes database, CA and certificate')
     .option('--listen <HOST:PORT>', 'where agents, connectors and browsers come in', '[::]:443')
     .option(
       '--name <DNSNAME>',
@@ -172,7 +162,7 @@ function addTenants(relay: Command): void {
   const tenant = relay
     .command('tenant')
     .description('those who share this relay and know nothing of each other')
-  command(tenant, 'add', 'add a tenant with the environments development, test and production')
+  relayCommand(tenant, 'add', 'add a tenant with the environments development, test and production')
     .argument('<NAME>')
     .action(
       runAction(async ({ signal, output }, name: string, flags: DataFlags) => {
@@ -180,7 +170,7 @@ function addTenants(relay: Command): void {
         await tenantAdd({ ...flags, name, signal, output })
       }),
     )
-  command(tenant, 'list', 'show the tenants and how much each has').action(
+  relayCommand(tenant, 'list', 'show the tenants and how much each has').action(
     runAction(async ({ signal, output }, flags: DataFlags) => {
       const { tenantList } = await import('./tenant-commands.ts')
       await tenantList({ ...flags, signal, output })
@@ -190,7 +180,7 @@ function addTenants(relay: Command): void {
 }
 
 function addTenantRemoval(tenant: Command): void {
-  command(tenant, 'export', 'write everything of a tenant into a file, as JSON')
+  relayCommand(tenant, 'export', 'write everything of a tenant into a file, as JSON')
     .argument('<NAME>')
     .argument('<FILE>')
     .action(
@@ -199,7 +189,7 @@ function addTenantRemoval(tenant: Command): void {
         await tenantExport({ ...flags, name, file, signal, output })
       }),
     )
-  command(tenant, 'remove', 'remove a tenant with everything of it, and keep a signed proof')
+  relayCommand(tenant, 'remove', 'remove a tenant with everything of it, and keep a signed proof')
     .argument('<NAME>')
     .option('--export <FILE>', 'write everything of it into this file before')
     .option('--proof <FILE>', 'where the proof goes (default: NAME.removal.json)')
@@ -210,7 +200,7 @@ function addTenantRemoval(tenant: Command): void {
         await tenantRemove({ ...flags, name, signal, output })
       }),
     )
-  command(tenant, 'verify-proof', 'say whether a relay signed that a tenant was removed')
+  relayCommand(tenant, 'verify-proof', 'say whether a relay signed that a tenant was removed')
     .argument('<FILE>')
     .option('--ca <FILE>', "certificate of the relay's CA, where its data directory is not at hand")
     .action(
@@ -249,7 +239,7 @@ function addEnvironments(relay: Command): void {
 }
 
 function addRekey(relay: Command): void {
-  command(relay, 'rekey', 'seal the secrets of the store under new keys')
+  relayCommand(relay, 'rekey', 'seal the secrets of the store under new keys')
     .option('--tenant <NAME>', 'those of one tenant only')
     .option('--master', 'a new master key instead: the keys of all tenants are wrapped anew')
     .action(
