@@ -13,6 +13,8 @@ export interface Place {
 /** A role that somebody holds at a place. */
 export interface Assignment extends Place {
   readonly role: Role
+  /** True: it counts in production for callers by the API, too. Off where it is left out. */
+  readonly viaApi?: boolean
 }
 
 /** Who asks for an operation. */
@@ -24,6 +26,11 @@ export type Caller =
       readonly id: string
       readonly tenantId: string
       readonly assignments: readonly Assignment[]
+      /**
+       * `session`: a person who logged in, in a browser or by the command line. `api`: a machine, or a key that a person
+       * has left with a program. What is held by `api` counts in production only where the assignment says so.
+       */
+      readonly via: 'session' | 'api'
       /** When a person last showed a password or a second factor, in ms since 1970. */
       readonly authenticatedAt: number
     }

@@ -1,0 +1,7 @@
+import type { Relay } from '../relay.ts'
+import type { Authenticator } from './caller.ts'
+
+/** Every kind of session and token that the API takes. Who makes one adds its line here. */
+export function authenticatorsOf(_relay: Relay): readonly Authenticator[] {
+  return []
+}

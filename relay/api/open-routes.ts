@@ -1,0 +1,4 @@
+import type { OpenRoute } from './open-route.ts'
+
+/** Every route of the API that does not ask who calls. Who makes one adds it here. */
+export const OPEN_ROUTES: readonly OpenRoute[] = []

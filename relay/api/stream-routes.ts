@@ -1,0 +1,4 @@
+import type { StreamRoute } from './stream-route.ts'
+
+/** Every route of the API that answers by a stream. Who makes one adds it here. */
+export const STREAM_ROUTES: readonly StreamRoute[] = []
