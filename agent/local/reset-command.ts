@@ -22,14 +22,13 @@ export interface ResetOptions {
 
 /**
  * `sallyport agent reset`: the identity is gone for good; rules stay.
- * @throws {TunnelError} CONFLICT where the agent runs, NOT_FOUND where it has not joined, USAGE where nobody said yes
+ * @throws {TunnelError} USAGE where the agent runs or nobody said yes, NOT_FOUND where it has not joined
  */
 export async function reset(options: ResetOptions): Promise<void> {
   const { data, output, signal } = options
   await checkPrivateDirectory(data)
   if (await isRunning(data, signal)) {
-    throw new TunnelError('CONFLICT', 'The agent runs.', {
-      leg: 'local',
+    throw new TunnelError('USAGE', 'The agent runs, and would go on with what is to be forgotten.', {
       next: 'stop it first: systemctl stop sallyport-agent, or Ctrl-C where it runs',
     })
   }

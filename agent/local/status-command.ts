@@ -91,6 +91,7 @@ export function statusLines(now: StatusAnswer): string[] {
     now.connected
       ? `site ${now.site}: connected to ${now.relay} since ${isoTime(now.since ?? 0)}`
       : `site ${now.site}: NOT CONNECTED`,
+    ...heldLines(now),
     ...inspectorLine(now),
     ...now.sessions.map(sessionLine),
     ...troubleLines(agentTroubles(now)),
@@ -100,13 +101,19 @@ export function statusLines(now: StatusAnswer): string[] {
     `key ${now.fingerprint}, certificate until ${isoTime(now.certificateEnds)}`,
   ]
   if (now.release !== undefined) lines.push(now.release)
-  if (now.pausedSince !== undefined)
-    lines.push(`PAUSED since ${isoTime(now.pausedSince)}, every stream is refused: sallyport agent resume`)
-  if (now.rulesError !== undefined) lines.push(`RULES NOT READ, the last good ones hold: ${now.rulesError}`)
   // Without a connection it stands above, as what is broken.
   if (now.connected && now.lastError !== undefined) {
     lines.push(`last failure ${now.lastError.code}: ${now.lastError.message}`, `next   ${now.lastError.next}`)
   }
+  return lines
+}
+
+/** What an administrator did, and may have forgotten. */
+function heldLines({ pausedSince, rulesError }: StatusAnswer): string[] {
+  const lines: string[] = []
+  if (pausedSince !== undefined)
+    lines.push(`PAUSED since ${isoTime(pausedSince)}, every stream is refused: sallyport agent resume`)
+  if (rulesError !== undefined) lines.push(`RULES NOT READ, the last good ones hold: ${rulesError}`)
   return lines
 }
 

@@ -166,7 +166,13 @@ async function lastLife(steps: Steps, machine: Container, outside: Outside): Pro
     await machine.must(...program, 'agent', 'service', 'restart')
     await eventually(() => outside.isConnected('first'), 'connected', 30_000)
     const lines = out.split('\n').filter((line) => line.startsWith('no address')).length
-    return `connected, ${lines} unknown names; ${(await isFiltered(machine, outside)) ? 'the kernel enforces it' : 'NOT ENFORCED by this kernel'}`
+    if (!(await isFiltered(machine, outside))) {
+      steps.skip(
+        'that the kernel enforces --ip-allow',
+        'this kernel, or this container, has no filter by address',
+      )
+    }
+    return `connected, ${lines} unknown names`
   })
   await steps.step('upgrade in place while a stream runs', () => upgrade(machine, outside))
   await steps.step('uninstall says what it leaves', async () => {

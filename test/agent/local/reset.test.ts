@@ -61,7 +61,7 @@ describe('agent reset', () => {
   it('does not pull the identity from under a running agent', async (t) => {
     const data = await joined(t)
     await using _control = await serveControl(controlPath(data), { status: async () => ({}) }, { signal })
-    await assert.rejects(run(data), { code: 'CONFLICT' })
+    await assert.rejects(run(data), { code: 'USAGE' })
     assert.ok(existsSync(identityPath(data)))
   })
 })
