@@ -17,7 +17,7 @@ import {
 /**
  * Out through squid with each scheme that it speaks, and what happens when the password is wrong or squid dies.
  * Alone: node --import ./build/require-node.js test/run.ts test/interop/squid.interop.ts (needs squid, and pyspnego where
- * PYTHONPATH or python3 finds it)
+ * the system's python3 finds it or in the directory INTEROP_PYTHON)
  */
 
 const USER = 'eve'
@@ -83,7 +83,7 @@ async function ntlm(): Promise<void> {
   await writeFile(users, `CORP:${USER}:${CANARY}\n`, { mode: 0o644 })
   await cp(join(import.meta.dirname, 'ntlm-helper.py'), helper)
   await startSquid(
-    `auth_param ntlm program /usr/bin/python3 ${helper} ${users}`,
+    `auth_param ntlm program /usr/bin/env PYTHONPATH=${process.env.INTEROP_PYTHON ?? ''} /usr/bin/python3 ${helper} ${users}`,
     'auth_param ntlm children 2 startup=1',
     'auth_param ntlm keep_alive on',
   )
