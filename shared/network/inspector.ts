@@ -10,7 +10,7 @@ const CHAIN_MAX = 8
 /**
  * A TLS inspector that the site accepts between here and the relay: a CA that may vouch for what calls itself the relay,
  * known by the fingerprint of its key. It makes nobody the relay: that one still proves its own key (docs/protocol.md
- * section 11.7).
+ * sections 2.1 and 11.7).
  */
 export interface AcceptedInspector {
   /** Of the key of the inspector's CA. */
