@@ -15,8 +15,11 @@ const IDLE_MIN_MS = 2_000
 /** Ends of idle sessions within so much time in ms belong together: an idle cut-off strikes again at once. */
 const SERIES_MS = 600_000
 
-/** So many times as much silence as at the cut before still counts as the same cut-off: the interval varies. */
-const ALIKE_RATIO = (1 + JITTER) / (1 - JITTER) + 0.1
+/**
+ * So many times as much silence as at the cut before still counts as the same cut-off: our interval varies, and a question of
+ * the relay's own, which still came in, may have been the last that was heard.
+ */
+const ALIKE_RATIO = 2.5
 
 /** `intervalMs` give or take a fifth. */
 export function jitteredInterval(intervalMs: number, effects: Pick<Effects, 'random'>): number {
