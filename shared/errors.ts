@@ -30,6 +30,10 @@ export interface TunnelErrorOptions extends ErrorOptions {
   readonly leg?: Leg
   /** Overrides the catalogue's next step where a better command is known. */
   readonly next?: string
+  /** The member of the input that is not right, as a path with dots; empty for the whole. */
+  readonly field?: string
+  /** What it has to keep to. */
+  readonly rule?: string
 }
 
 /**
@@ -42,6 +46,9 @@ export class TunnelError extends Error {
   readonly detail: string
   readonly leg: Leg
   readonly next: string
+  /** Of bad input: see {@link TunnelErrorOptions}. */
+  readonly field: string | undefined
+  readonly rule: string | undefined
 
   constructor(code: ErrorCode, detail = '', options: TunnelErrorOptions = {}) {
     super(detail === '' ? errorEntry(code).text : `${errorEntry(code).text} ${detail}`, options)
@@ -50,6 +57,8 @@ export class TunnelError extends Error {
     this.detail = detail
     this.leg = options.leg ?? errorEntry(code).leg
     this.next = options.next ?? errorEntry(code).next
+    this.field = options.field
+    this.rule = options.rule
   }
 }
 

@@ -16,6 +16,9 @@ export interface Problem {
   readonly next: string
   /** 32 hex digits, the same in the logs of every leg. */
   readonly traceId: string
+  /** Of bad input: the member that is not right, and what it has to keep to. */
+  readonly field?: string
+  readonly rule?: string
 }
 
 /** One request and the means to answer it. */
@@ -40,6 +43,8 @@ export function problemOf(error: TunnelError, traceId: string): Problem {
     actor: entry.actor,
     next: error.next,
     traceId,
+    ...(error.field === undefined ? {} : { field: error.field }),
+    ...(error.rule === undefined ? {} : { rule: error.rule }),
   }
 }
 
