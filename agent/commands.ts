@@ -23,7 +23,7 @@ interface JoinFlags extends DataFlags, NetworkChoice {
 }
 
 /** These do part of their work as root before they become the owner of the data themselves. */
-const AS_ROOT: ReadonlySet<string> = new Set(['join', 'support-bundle'])
+const AS_ROOT: ReadonlySet<string> = new Set(['join', 'network', 'support-bundle'])
 
 /** Adds `agent` and its commands to the program. */
 export function register(program: Command): void {
@@ -34,6 +34,7 @@ export function register(program: Command): void {
   })
   addLife(agent)
   addDoctor(agent)
+  addNetwork(agent)
   addRules(agent)
   addLocal(agent, command)
   addService(agent)
@@ -109,6 +110,17 @@ function addDoctor(agent: Command): void {
       runAction(async ({ signal, output, terminal }, flags: DoctorFlags) => {
         const { examineNetwork } = await import('./doctor/doctor-command.ts')
         await examineNetwork({ ...flags, stdin: terminal.stdin, environment: process.env, signal, output })
+      }),
+    )
+}
+
+function addNetwork(agent: Command): void {
+  addNetworkFlags(command(agent, 'network', 'show how the relay is reached, or set it'), { inspector: true })
+    .option('--reset', 'forget what was set before')
+    .action(
+      runAction(async ({ output }, flags: DataFlags & NetworkChoice & { readonly reset?: boolean }) => {
+        const { showNetwork } = await import('./network-command.ts')
+        await showNetwork({ ...flags, environment: process.env, output })
       }),
     )
 }

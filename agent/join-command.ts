@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Output } from '../shared/cli/output.ts'
 import { realEffects } from '../shared/effects.ts'
-import type { NetworkChoice } from '../shared/network/choice.ts'
+import { mergeChoice, type NetworkChoice } from '../shared/network/choice.ts'
 import { describePlan } from '../shared/network/find-network.ts'
 import { networkFlags } from '../shared/network/flags.ts'
 import { PRODUCT_VERSION } from '../shared/version.ts'
@@ -51,7 +51,7 @@ export async function joinRelay(options: JoinCommandOptions): Promise<void> {
       instance: realEffects.randomBytes(16).toString('hex'),
       ...(options.replace === true ? { replace: true } : {}),
       network,
-      networkChoice: { ...settings, ...kept.choice },
+      networkChoice: mergeChoice(settings, kept.choice),
     }),
   )
   await keepCredentials(data, kept)

@@ -55,19 +55,20 @@ export interface ChoiceSources {
   readonly system: NetworkChoice
 }
 
+/** What holds once `next` was set where `kept` held before: a proxy takes a PAC file's place, and the other way round. */
+export function mergeChoice(kept: NetworkChoice, next: NetworkChoice): NetworkChoice {
+  const { proxy: _proxy, pac: _pac, ...others } = kept
+  return next.proxy === undefined && next.pac === undefined ? { ...kept, ...next } : { ...others, ...next }
+}
+
 /**
  * Weighs the sources: flags before the environment before the settings file before the system. The first that names a proxy
  * or a PAC file decides about the way; everything else comes from the first that has it.
  *
- * @throws {TunnelError} USAGE where a flag holds a password; CONFIG where a value is not right, naming the source
+ * @throws {TunnelError} CONFIG where a value is not right, naming the source
  */
 export function planNetwork(sources: ChoiceSources): NetworkPlan {
   const { flags, settings, system } = sources
-  if (flags.proxy?.includes('@') === true || flags.pac?.includes('@') === true) {
-    throw new TunnelError('USAGE', 'A command line is no place for a password: others can read it.', {
-      next: 'put USER:PASSWORD into a file of mode 0600 and name it with --proxy-credentials-file',
-    })
-  }
   const environment = environmentChoice(sources.environment)
   const ordered = [
     ['flag', flags],

@@ -26,7 +26,10 @@ export function addNetworkFlags(command: Command, { inspector }: { readonly insp
   )
 }
 
-/** The flags among all options of a command, with paths made absolute. @throws {TunnelError} USAGE */
+/**
+ * The flags among all options of a command, with paths made absolute.
+ * @throws {TunnelError} USAGE where one is not right, or holds a password
+ */
 export function networkFlags(options: object): NetworkChoice {
   const given = Object.entries(options).filter(([name]) => name in networkChoiceSchema.entries)
   const parsed = v.safeParse(networkChoiceSchema, Object.fromEntries(given), { abortEarly: true })
@@ -38,7 +41,14 @@ export function networkFlags(options: object): NetworkChoice {
     )
   }
   const choice = parsed.output
-  const { pac } = choice
+  const { proxy, pac } = choice
+  if (proxy !== undefined && pac !== undefined)
+    throw new TunnelError('USAGE', 'Give --proxy or --pac, not both.')
+  if (proxy?.includes('@') === true || /^[^/]*\/\/[^/]*@/.test(pac ?? '')) {
+    throw new TunnelError('USAGE', 'A command line is no place for a password: others can read it.', {
+      next: 'put USER:PASSWORD into a file of mode 0600 and name it with --proxy-credentials-file',
+    })
+  }
   return {
     ...choice,
     ...absolute('proxyCredentialsFile', choice.proxyCredentialsFile),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { Command } from 'commander'
-import { type ChoiceSources, planNetwork } from '../../../shared/network/choice.ts'
+import { type ChoiceSources, mergeChoice, planNetwork } from '../../../shared/network/choice.ts'
 import { describePlan } from '../../../shared/network/find-network.ts'
 import { addNetworkFlags, networkFlags } from '../../../shared/network/flags.ts'
 import { parseNoProxy } from '../../../shared/network/no-proxy.ts'
@@ -63,10 +63,9 @@ describe('where the way out is taken from', () => {
   })
 
   it('refuses passwords in flags and never tells what stood in a URL', () => {
-    assert.throws(() => plan({ flags: { proxy: 'http://eve:canary@p:1' } }), {
-      code: 'USAGE',
-      next: /--proxy-credentials-file/,
-    })
+    for (const flags of [{ proxy: 'http://eve:canary@p:1' }, { pac: 'http://eve:canary@p/x.pac' }]) {
+      assert.throws(() => networkFlags(flags), { code: 'USAGE', next: /--proxy-credentials-file/ })
+    }
     for (const proxy of [
       'http://eve:canary@p:99999',
       'ftp://eve:canary@p',
@@ -85,6 +84,16 @@ describe('where the way out is taken from', () => {
     const right = plan({ environment: { HTTPS_PROXY: 'http://eve:canary@p:1' } })
     assert.doesNotMatch(inspect(right, { depth: 9 }) + JSON.stringify(right) + describePlan(right), /canary/)
     assert.doesNotMatch(describePlan(plan({ flags: { pac: 'http://x/p?key=canary' } })), /canary/)
+  })
+})
+
+describe('what is set later', () => {
+  it('takes the place of the same, and a proxy that of a PAC file', () => {
+    const kept = { pac: 'x.pac', systemCa: true }
+    assert.deepEqual(mergeChoice(kept, { caFile: '/c' }), { pac: 'x.pac', systemCa: true, caFile: '/c' })
+    assert.deepEqual(mergeChoice(kept, { proxy: 'p:1' }), { proxy: 'p:1', systemCa: true })
+    assert.deepEqual(mergeChoice({ proxy: 'p:1' }, { pac: 'x' }), { pac: 'x' })
+    assert.throws(() => networkFlags({ proxy: 'p:1', pac: 'x' }), { code: 'USAGE' })
   })
 })
 
