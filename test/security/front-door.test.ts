@@ -236,7 +236,7 @@ describe('before anything is proved', () => {
   })
 
   it('tunnels open at a limited rate, and those refused come in later by themselves', async () => {
-    await using kit = await startKit({ limits: { tunnelsPerSecond: 5, tunnelBurst: 1 } })
+    await using kit = await startKit({ limits: { tunnelsPerSecond: 0.5, tunnelBurst: 1 } })
     await kit.startAgent({ site: 'berlin', sessions: 1 })
     await kit.startAgent({ site: 'munich', sessions: 1 })
     await kit.startAgent({ site: 'hamburg', sessions: 1 })
