@@ -67,7 +67,10 @@ export async function checkTls(context: PathContext): Promise<readonly Finding[]
     publicRoots,
     ...(network.inspector === undefined ? {} : { accepted: network.inspector.fingerprint }),
   }
-  if (evidence.chain.length > 0) seen.chain = evidence.chain
+  const [leaf] = evidence.chain
+  if (leaf !== undefined && bearsName(leaf, serverName) && isInTime(leaf, expectation.now)) {
+    seen.chain = evidence.chain
+  }
   seen.isRelay = caOf(evidence.chain, expected) !== undefined
   return readTls(evidence, expectation)
 }
@@ -122,6 +125,14 @@ function caOf(chain: readonly X509Certificate[], expected: ExpectedCa): X509Cert
   return ca !== undefined && isSignedBy(leaf, ca) ? ca : undefined
 }
 
+function bearsName(leaf: X509Certificate, serverName: string): boolean {
+  return (isIP(serverName) === 0 ? leaf.checkHost(serverName) : leaf.checkIP(serverName)) !== undefined
+}
+
+function isInTime(leaf: X509Certificate, now: number): boolean {
+  return now >= leaf.validFromDate.getTime() && now < leaf.validToDate.getTime()
+}
+
 /** What the handshake means. */
 export function readTls(evidence: TlsEvidence, expectation: TlsExpectation): readonly Finding[] {
   const { chain, protocol, ms } = evidence
@@ -152,15 +163,14 @@ function readRelay(
 ): Finding {
   const { serverName, now, where } = expectation
   const key = fingerprint(ca)
-  const bears = isIP(serverName) === 0 ? leaf.checkHost(serverName) : leaf.checkIP(serverName)
-  if (bears === undefined) {
+  if (!bearsName(leaf, serverName)) {
     return fail(
       'RELAY_IDENTITY',
       `the relay's own CA (${key}) signed the certificate, but for ${leaf.subjectAltName ?? 'no name'} and not for ${serverName}`,
       'the relay operator: start the relay with this name (relay up --name), or make a join string for the right one',
     )
   }
-  if (now < leaf.validFromDate.getTime() || now >= leaf.validToDate.getTime()) {
+  if (!isInTime(leaf, now)) {
     return fail(
       'CLOCK',
       `the clock here says ${new Date(now).toISOString()}, the relay ${where} has a certificate for ${leaf.validFromDate.toISOString()} to ${leaf.validToDate.toISOString()}`,

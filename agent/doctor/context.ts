@@ -45,7 +45,7 @@ export interface Seen {
   numbers?: readonly string[]
   /** True where a TCP connection by some way stands. */
   isReached?: boolean
-  /** What the other end presented, the leaf first. */
+  /** What the other end presented, the leaf first, where its name and its time hold. */
   chain?: readonly X509Certificate[]
   /** True where that is the relay itself: only then are we shown to it. */
   isRelay?: boolean

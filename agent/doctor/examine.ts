@@ -23,7 +23,9 @@ export interface Line extends Finding {
 const isUnreached = ({ seen }: PathContext) =>
   seen.isReached === true ? undefined : 'no connection to the port of the relay stands'
 const isSilent = ({ seen }: PathContext) =>
-  seen.chain === undefined ? 'TLS came to no end' : isUnreached({ seen } as PathContext)
+  seen.chain === undefined
+    ? 'no TLS stands that could be trusted for a question'
+    : isUnreached({ seen } as PathContext)
 
 /** The checks of the path to one address, in the order in which they build on one another. */
 const PATH_CHECKS: readonly Check<PathContext>[] = [

@@ -126,6 +126,16 @@ describe('a doctor at a real relay', () => {
     assert.equal(verdictOf(lines)?.leg, 'relay-agent')
   })
 
+  it('names both clocks where they are far apart, and asks nothing beyond that', async () => {
+    await using kit = await startKit()
+    const effects = { ...BASE.effects, date: () => realEffects.date() + 400 * 86_400_000 }
+    const lines = await run({ ...before(kit.port, await pinOf(kit)), effects })
+    const tls = line(lines, 'tls')
+    assert.equal(tls.code, 'CLOCK')
+    assert.ok(tls.text.includes(new Date(effects.date()).toISOString().slice(0, 10)), tls.text)
+    for (const check of ['clock', 'upgrade', 'idle']) assert.equal(line(lines, check).verdict, 'SKIPPED')
+  })
+
   it('says that an agent was revoked', async () => {
     await using kit = await startKit()
     const directory = await kit.joinedDirectory()
