@@ -25,6 +25,7 @@ export class LogFile implements Disposable {
   #waiting: string[] = []
   #waitingBytes = 0
   #lost = 0
+  #isClosed = false
 
   /** @throws {TunnelError} CONFIG where the file cannot be opened */
   constructor(options: LogFileOptions) {
@@ -40,8 +41,9 @@ export class LogFile implements Disposable {
     }
   }
 
-  /** Takes a line with its line break. */
+  /** Takes a line with its line break. Lines that come after the end are dropped: the descriptor may be another file by then. */
   write(line: string): void {
+    if (this.#isClosed) return
     if (this.#waiting.length === 0) setImmediate(() => this.flush())
     this.#waiting.push(line)
     this.#waitingBytes += Buffer.byteLength(line)
@@ -67,6 +69,7 @@ export class LogFile implements Disposable {
 
   [Symbol.dispose](): void {
     this.flush()
+    this.#isClosed = true
     closeSync(this.#file)
   }
 

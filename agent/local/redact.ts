@@ -6,21 +6,24 @@ const SECRET_NAMES =
 
 /**
  * What must not leave this machine, as text: whatever wrote it, and whether or not it should have. The order counts: the
- * longest forms go first.
+ * longest forms go first. Each step is bounded, so that no line, whoever wrote it, makes the search slow.
  */
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, CENSOR],
   [/sallyport-join-[\w.~+/=-]+/g, CENSOR],
   // scheme://user:password@host
-  [/([a-z][a-z0-9+.-]*:\/\/)[^\s/"'@]*(?::[^\s/"'@]*)?@/gi, `$1${CENSOR}@`],
+  [/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/"'@]{1,1024}@/gi, `$1${CENSOR}@`],
   [/\b(Basic|Bearer|Digest|NTLM|Negotiate)\s+[^\s"',]{4,}/g, `$1 ${CENSOR}`],
   // "name": "value", name = "value", Name: value
   [
-    new RegExp(`("(?:[\\w-]*[-_])?(?:${SECRET_NAMES})"\\s*:\\s*)"(?:[^"\\\\]|\\\\.)*"`, 'gi'),
+    new RegExp(`("(?:[\\w-]{0,64}[-_])?(?:${SECRET_NAMES})"\\s*:\\s*)"(?:[^"\\\\]|\\\\.)*"`, 'gi'),
     `$1"${CENSOR}"`,
   ],
   [
-    new RegExp(`\\b((?:[\\w-]*[-_])?(?:${SECRET_NAMES})\\s*=\\s*)(?:"[^"\\n]*"|'[^'\\n]*'|[^\\s"'&]+)`, 'gi'),
+    new RegExp(
+      `\\b((?:[\\w-]{0,64}[-_])?(?:${SECRET_NAMES})\\s*=\\s*)(?:"[^"\\n]*"|'[^'\\n]*'|[^\\s"'&]+)`,
+      'gi',
+    ),
     `$1${CENSOR}`,
   ],
   [new RegExp(`^(\\s*(?:${SECRET_NAMES})\\s*:\\s*)\\S.*$`, 'gim'), `$1${CENSOR}`],

@@ -46,6 +46,14 @@ describe('what leaves the machine for support', () => {
     assert.equal(redact(text), text)
   })
 
+  it('is found in time, whatever the text', () => {
+    const began = performance.now()
+    for (const unit of ['a', 'a-', 'a:', '://', '"', 'token', '-----BEGIN PRIVATE KEY-----', '\\"', ' '])
+      redact(unit.repeat(2 ** 19 / unit.length))
+    // Quadratic work would take minutes.
+    assert.ok(performance.now() - began < 20_000)
+  })
+
   it('is an archive that every tar reads', async (t) => {
     const path = join(await temporaryDirectory(t), 'a.tar')
     const content = 'ä'.repeat(400)
