@@ -171,12 +171,12 @@ describe('the flags', () => {
   }
 
   it('are read, with --no-proxy beside --proxy, and paths made absolute', () => {
-    assert.deepEqual(parse('--proxy', 'p:1', '--no-proxy', 'a,b', '--pac', 'http://x/y', '--system-ca'), {
+    assert.deepEqual(parse('--proxy', 'p:1', '--no-proxy', 'a,b', '--system-ca'), {
       proxy: 'p:1',
       noProxy: 'a,b',
-      pac: 'http://x/y',
       systemCa: true,
     })
+    assert.deepEqual(parse('--pac', 'http://x/y'), { pac: 'http://x/y' })
     assert.deepEqual(parse(), {})
     assert.match(parse('--ca-file', 'x.pem').caFile ?? '', /^\/.*\/x\.pem$/)
     assert.match(parse('--pac', 'x.pac').pac ?? '', /^\/.*\/x\.pac$/)
