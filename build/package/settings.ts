@@ -54,6 +54,8 @@ export async function readSettings(args: readonly string[], root: string): Promi
   })
   const project: unknown = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   publishedPackage(project, PRODUCT_VERSION)
+  const names = PLATFORMS.map(({ name }) => name)
+  const platforms = chosen(names, values.platform ?? [], 'platform')
   const { SALLYPORT_SIGNING, SALLYPORT_MAINTAINER } = process.env
   const epoch = readEpoch(root)
   return {
@@ -61,9 +63,7 @@ export async function readSettings(args: readonly string[], root: string): Promi
     out: values.out,
     cache: join(root, 'node_modules/.cache/sallyport/node'),
     stages: chosen(STAGES, positionals, 'stage'),
-    platforms: PLATFORMS.filter(
-      ({ name }) => values.platform === undefined || values.platform.includes(name),
-    ),
+    platforms: PLATFORMS.filter(({ name }) => platforms.includes(name)),
     version: PRODUCT_VERSION,
     minimum: MINIMUM_VERSION,
     epoch,
