@@ -64,7 +64,20 @@ export async function keepConnected(options: KeepConnectedOptions): Promise<void
     }
     const retryMs = pauses.afterFailure(error, livedMs)
     options.onDown(error, retryMs)
-    await pause(effects, retryMs, signal)
+    await pauseUnlessUrgent(options, retryMs, error)
+  }
+}
+
+/** Waits, but no longer than URGENT_MS once streams wait for a tunnel, whenever in the pause they began to. */
+async function pauseUnlessUrgent(
+  options: KeepConnectedOptions,
+  ms: number,
+  error: TunnelError,
+): Promise<void> {
+  const { effects, signal, isUrgent } = options
+  for (let left = ms; left > 0 && !signal.aborted; left -= URGENT_MS.failed) {
+    await pause(effects, Math.min(left, URGENT_MS.failed), signal)
+    if (isUrgent?.() === true && !REFUSALS.has(error.code)) return
   }
 }
 
