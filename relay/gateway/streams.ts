@@ -13,6 +13,7 @@ import type { OpenRequest } from '../../shared/tunnel/opener.ts'
 import { Resumption } from '../../shared/tunnel/resumption.ts'
 import type { Audit } from '../audit/record.ts'
 import { StreamTale } from '../audit/stream-tale.ts'
+import { grantVerdict } from '../grants/terms.ts'
 import type { RelayCounts } from '../metrics/counts.ts'
 import type { SitePlace, Store } from '../store/store.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
@@ -26,7 +27,7 @@ function nameOf(resource: string): ResourceName {
 
 export interface StreamsOptions {
   readonly sessions: Sessions
-  readonly store: Pick<Store, 'isGranted'>
+  readonly store: Pick<Store, 'grantTerms'>
   readonly audit: Audit
   readonly counts: RelayCounts
   readonly effects: Effects
@@ -127,12 +128,12 @@ export class Streams {
     const { principal } = from
     const { site, resource } = nameOf(meta.resource)
     const { store } = this.#options
-    const isGranted = await this.#turnsOf(from).run(async () =>
-      route.isOver ? false : store.isGranted(principal.tenantId, principal.id, site, resource),
+    const terms = await this.#turnsOf(from).run(async () =>
+      route.isOver ? [] : store.grantTerms(principal.tenantId, principal.id, site, resource),
     )
     if (route.isOver) return
     // What was not granted and what does not exist answer alike: nobody learns names here.
-    if (!isGranted) throw new TunnelError('DENIED_BY_RELAY')
+    if (!grantVerdict(terms, this.#options.effects.date()).holds) throw new TunnelError('DENIED_BY_RELAY')
     const agent = this.#options.sessions.pickAgent({ ...principal, site }, resource, meta.agent)
     const opener = `connector:${principal.kind === 'connector' ? principal.name : principal.id}`
     const onward = { ...meta, agent: undefined, resource, opener, source: from.sourceAddress }

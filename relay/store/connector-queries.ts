@@ -1,8 +1,7 @@
 import type { Selectable } from 'kysely'
-import { TunnelError } from '../../shared/errors.ts'
-import { formatResourceName } from '../../shared/identity/names.ts'
 import { change, type Database, nameConflict, requireEnvironment } from './change.ts'
-import { type ConnectorRecord, type ConnectorStore, type Grant, LIST_MAX } from './store.ts'
+import { insertGrants, named } from './grant-queries.ts'
+import { type ConnectorRecord, type ConnectorStore, LIST_MAX } from './store.ts'
 import type { Tables } from './tables.ts'
 
 /** The part of the store that reads of connectors. */
@@ -92,82 +91,6 @@ export function connectorChanges(db: Database): Pick<ConnectorStore, 'addConnect
         return true
       }),
   }
-}
-
-/** The part of the store that is about who may open what. */
-export function grantQueries(db: Database): Pick<ConnectorStore, 'setGrants' | 'listGrants' | 'isGranted'> {
-  return {
-    setGrants: (tenantId, connectorId, grants, act) =>
-      change(db, tenantId, act, async (tx, tell) => {
-        const connector = await tx
-          .selectFrom('connectors')
-          .select('environment')
-          .where('tenant_id', '=', tenantId)
-          .where('id', '=', connectorId)
-          .where('revoked_at', 'is', null)
-          .executeTakeFirst()
-        if (connector === undefined) throw new TunnelError('NOT_FOUND')
-        await tx
-          .deleteFrom('grants')
-          .where('tenant_id', '=', tenantId)
-          .where('connector_id', '=', connectorId)
-          .execute()
-        await insertGrants(tx, tenantId, connectorId, grants)
-        const { environment } = connector
-        tell({ action: 'grant.set', object: connectorId, environment, outcome: 'OK', detail: named(grants) })
-      }),
-
-    listGrants: async (tenantId, connectorId) => {
-      const rows = await db
-        .selectFrom('grants')
-        .select(['site', 'resource'])
-        .where('tenant_id', '=', tenantId)
-        .where('connector_id', '=', connectorId)
-        .orderBy('site')
-        .orderBy('resource')
-        .limit(LIST_MAX)
-        .execute()
-      return rows.map(({ site, resource }) => ({ site, resource }))
-    },
-
-    isGranted: async (tenantId, connectorId, site, resource) => {
-      const row = await db
-        .selectFrom('grants')
-        .innerJoin('connectors', (join) =>
-          join
-            .onRef('connectors.tenant_id', '=', 'grants.tenant_id')
-            .onRef('connectors.id', '=', 'grants.connector_id'),
-        )
-        .select('grants.resource')
-        .where('grants.tenant_id', '=', tenantId)
-        .where('grants.connector_id', '=', connectorId)
-        .where('grants.site', '=', site)
-        .where('grants.resource', '=', resource)
-        .where('connectors.revoked_at', 'is', null)
-        .executeTakeFirst()
-      return row !== undefined
-    },
-  }
-}
-
-async function insertGrants(
-  db: Database,
-  tenantId: string,
-  connectorId: string,
-  grants: readonly Grant[],
-): Promise<void> {
-  // One by one: a statement with a value list would have as many forms as there are lengths.
-  for (const { site, resource } of grants) {
-    await db
-      .insertInto('grants')
-      .values({ tenant_id: tenantId, connector_id: connectorId, site, resource })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute()
-  }
-}
-
-function named(grants: readonly Grant[]): string {
-  return `${grants.length}: ${grants.map(formatResourceName).join(' ')}`
 }
 
 function connectorRecord(row: Selectable<Tables['connectors']>): ConnectorRecord {

@@ -4,6 +4,7 @@ import { SERVER_NAMES } from './migrations/0002-server-names.ts'
 import { ENVIRONMENTS } from './migrations/0003-environments.ts'
 import { AUDIT } from './migrations/0004-audit.ts'
 import { SECRETS } from './migrations/0005-secrets.ts'
+import { ACCESS } from './migrations/0006-access.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -14,7 +15,7 @@ export const APPLICATION_ID = 0x53_4c_59_50
  *
  * Every table begins its key with the tenant, and tenant is NOT NULL: a query that forgets it finds nothing by accident.
  */
-const MIGRATIONS: readonly string[] = [FIRST, SERVER_NAMES, ENVIRONMENTS, AUDIT, SECRETS]
+const MIGRATIONS: readonly string[] = [FIRST, SERVER_NAMES, ENVIRONMENTS, AUDIT, SECRETS, ACCESS]
 
 /** The version that this program writes. */
 export const SCHEMA_VERSION = MIGRATIONS.length

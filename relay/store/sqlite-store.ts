@@ -2,7 +2,10 @@ import { Kysely } from 'kysely'
 import type { Effects } from '../../shared/effects.ts'
 import { auditQueries } from '../audit/queries.ts'
 import { agentChanges, agentQueries, tokenQueries } from './agent-queries.ts'
-import { connectorChanges, connectorQueries, grantQueries } from './connector-queries.ts'
+import { connectorChanges, connectorQueries } from './connector-queries.ts'
+import { freezeQueries } from './freeze-queries.ts'
+import { grantQueries } from './grant-queries.ts'
+import { grantRequestQueries } from './grant-request-queries.ts'
 import { publicationQueries } from './publication-queries.ts'
 import { secretQueries } from './secret-queries.ts'
 import { type StatementSeen, sqliteDialect } from './sqlite-dialect.ts'
@@ -41,6 +44,8 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
     ...connectorQueries(db),
     ...connectorChanges(db),
     ...grantQueries(db),
+    ...grantRequestQueries(db),
+    ...freezeQueries(db),
     ...publicationQueries(db),
     ...auditQueries(db),
     ...secretQueries(db, new Vault({ db, effects, wrappers })),

@@ -1,5 +1,6 @@
 import type { Act } from '../audit/record.ts'
 import type { AuditStore } from '../audit/store.ts'
+import type { FreezeStore, GrantStore } from './access-store.ts'
 import type { SecretStore } from './secret-queries.ts'
 import type { EnvironmentRecord, RelayWideStore } from './tenants.ts'
 
@@ -18,6 +19,8 @@ export interface Store
   extends EnvironmentStore,
     AgentStore,
     ConnectorStore,
+    GrantStore,
+    FreezeStore,
     PublicationStore,
     AuditStore,
     SecretStore,
@@ -202,11 +205,6 @@ export interface ConnectorStore {
   listConnectors(tenantId: string, environment?: string): Promise<readonly ConnectorRecord[]>
   /** @returns false where there is no such connector or it was revoked before */
   revokeConnector(tenantId: string, id: string, act: Act): Promise<boolean>
-  /** Replaces all grants of a connector. @throws {TunnelError} NOT_FOUND where it is unknown or revoked */
-  setGrants(tenantId: string, connectorId: string, grants: readonly Grant[], act: Act): Promise<void>
-  listGrants(tenantId: string, connectorId: string): Promise<readonly Grant[]>
-  /** True where the connector is not revoked and was granted the resource, which is that of its own environment. */
-  isGranted(tenantId: string, connectorId: string, site: string, resource: string): Promise<boolean>
 }
 
 export interface PublicationStore {

@@ -36,7 +36,39 @@ export interface Tables {
     renewed_at: number
   }
   connectors: IssuedColumns & { tenant_id: string; id: string; environment: string; name: string }
-  grants: { tenant_id: string; connector_id: string; site: string; resource: string }
+  grants: {
+    tenant_id: string
+    connector_id: string
+    site: string
+    resource: string
+    expires_at: number | null
+    hours: string | null
+  }
+  grant_requests: {
+    tenant_id: string
+    id: string
+    connector_id: string
+    site: string
+    resource: string
+    reason: string
+    duration_ms: number
+    requester_kind: string
+    requester_id: string
+    created_at: number
+    state: 'open' | 'approved' | 'refused' | 'withdrawn'
+    decider_kind: string | null
+    decider_id: string | null
+    decided_at: number | null
+    expires_at: number
+  }
+  freezes: {
+    tenant_id: string
+    kind: 'tenant' | 'site' | 'resource' | 'connector'
+    environment: string
+    name: string
+    reason: string
+    created_at: number
+  }
   publications: {
     tenant_id: string
     kind: 'tcp' | 'host' | 'sni'

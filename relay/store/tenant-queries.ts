@@ -55,7 +55,8 @@ export function relayWideQueries(db: Database): RelayWideStore {
   }
 }
 
-async function isTenant(tx: Database, id: string): Promise<boolean> {
+/** Whether there is such a tenant. */
+export async function isTenant(tx: Database, id: string): Promise<boolean> {
   return (await tx.selectFrom('tenants').select('id').where('id', '=', id).executeTakeFirst()) !== undefined
 }
 

@@ -6,7 +6,9 @@ import { change, type Database, readHead } from './change.ts'
 
 /** Every table with rows of tenants, children before what they refer to. A new table gets its place here. */
 export const TENANT_TABLES = [
+  'grant_requests',
   'grants',
+  'freezes',
   'publications',
   'join_tokens',
   'agents',

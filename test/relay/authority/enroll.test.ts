@@ -227,7 +227,9 @@ test('a connector is known until it is revoked, and may open what it was granted
   const certificate = new X509Certificate(issued.credentials.certificate)
   const principal = await identify(context, certificate, true)
   assert.equal(principal.kind === 'connector' && principal.name, 'app')
-  assert.deepEqual(await context.store.listGrants('default', issued.id), grants)
+  assert.deepEqual(await context.store.listGrants('default', issued.id), [
+    { connectorId: issued.id, site: 'berlin', resource: 'db' },
+  ])
   await context.store.revokeConnector('default', issued.id, actAt())
   await assert.rejects(identify(context, certificate, true), { code: 'REVOKED' })
 })

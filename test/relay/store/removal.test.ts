@@ -107,7 +107,7 @@ test('an export holds every row of the tenant, none of another, and no secret', 
   assert.equal(Object.values(parsed.tables).flat().length, rows)
   assert.ok(Object.values(parsed.tables).every((table) => table.length > 0))
   assert.deepEqual(parsed.tables.grants, [
-    { tenant_id: 'acme', connector_id: 'c', site: 'berlin', resource: 'db' },
+    { tenant_id: 'acme', connector_id: 'c', site: 'berlin', resource: 'db', expires_at: null, hours: null },
   ])
   assert.deepEqual(Object.keys(parsed.tables.secrets?.[0] ?? {}), ['tenant_id', 'name', 'changed_at'])
   assert.doesNotMatch(text, /stranger|seed of|wrapped/)

@@ -22,6 +22,15 @@ const PUBLICATION = {
   resource: 'web',
 } as const
 
+const REQUEST = {
+  ...{ id: 'r', connectorId: 'c', site: 'berlin', resource: 'db' },
+  ...{ reason: 'a fault', durationMs: 60_000, expiresAt: 9_000 },
+} as const
+const FREEZE = {
+  ...{ kind: 'site', environment: 'production', name: 'berlin' },
+  ...{ reason: 'a fault', createdAt: 2_000 },
+} as const
+
 /** Every function of the store that takes a tenant. A test fails where one is missing here. */
 export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.asyncDispose>, WalkStep>> = {
   listEnvironments: { call: (store, t) => store.listEnvironments(t), nothing: gives([]) },
@@ -78,7 +87,31 @@ export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.
   revokeConnector: { call: (store, t) => store.revokeConnector(t, 'c', act), nothing: gives(false) },
   setGrants: { call: (store, t) => store.setGrants(t, 'c', [], act), nothing: { code: 'NOT_FOUND' } },
   listGrants: { call: (store, t) => store.listGrants(t, 'c'), nothing: gives([]) },
-  isGranted: { call: (store, t) => store.isGranted(t, 'c', 'berlin', 'db'), nothing: gives(false) },
+  putGrant: {
+    call: (store, t) => store.putGrant(t, { connectorId: 'c', site: 'berlin', resource: 'files' }, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  removeGrant: {
+    call: (store, t) => store.removeGrant(t, 'c', { site: 'berlin', resource: 'db' }, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  grantTerms: { call: (store, t) => store.grantTerms(t, 'c', 'berlin', 'db'), nothing: gives([]) },
+  addGrantRequest: {
+    call: (store, t) => store.addGrantRequest(t, { ...REQUEST, id: 'new' }, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  findGrantRequest: { call: (store, t) => store.findGrantRequest(t, 'r'), nothing: gives(undefined) },
+  listGrantRequests: { call: (store, t) => store.listGrantRequests(t, 'production'), nothing: gives([]) },
+  decideGrantRequest: {
+    call: (store, t) => store.decideGrantRequest(t, 'r', true, act),
+    nothing: gives(false),
+  },
+  addFreeze: {
+    call: (store, t) => store.addFreeze(t, { ...FREEZE, name: 'munich' }, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  removeFreeze: { call: (store, t) => store.removeFreeze(t, FREEZE, act), nothing: gives(false) },
+  listFreezes: { call: (store, t) => store.listFreezes(t), nothing: gives([]) },
   publish: {
     call: (store, t) => store.publish(t, { ...PUBLICATION, address: 'new.example.org' }, act),
     nothing: { code: 'NOT_FOUND' },
@@ -131,6 +164,8 @@ export async function fillTenant(store: Store, tenant: string): Promise<void> {
   }
   await store.enrollAgent(tenant, hashOf('spent'), newAgent('a'), act)
   await store.addConnector(tenant, newConnector('c', 'app'), [{ site: 'berlin', resource: 'db' }], act)
+  await store.addGrantRequest(tenant, REQUEST, act)
+  await store.addFreeze(tenant, FREEZE, act)
   await store.publish(tenant, PUBLICATION, act)
   await store.putSecret(tenant, 'totp/ann', Buffer.from(`seed of ${tenant}`), act)
   await store.addAuditCheckpoint(tenant, {

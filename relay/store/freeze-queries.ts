@@ -1,0 +1,53 @@
+import { TunnelError } from '../../shared/errors.ts'
+import type { FreezeStore } from './access-store.ts'
+import { change, type Database } from './change.ts'
+import { LIST_MAX } from './store.ts'
+import { isTenant } from './tenant-queries.ts'
+
+/** The part of the store that is about what is stopped for now. */
+export function freezeQueries(db: Database): FreezeStore {
+  return {
+    addFreeze: (tenantId, { kind, environment, name, reason, createdAt }, act) =>
+      change(db, tenantId, act, async (tx, tell) => {
+        if (!(await isTenant(tx, tenantId)))
+          throw new TunnelError('NOT_FOUND', `There is no tenant ${tenantId}.`)
+        await tx
+          .insertInto('freezes')
+          .values({ tenant_id: tenantId, kind, environment, name, reason, created_at: createdAt })
+          .onConflict((conflict) =>
+            conflict.columns(['tenant_id', 'kind', 'environment', 'name']).doUpdateSet({ reason }),
+          )
+          .execute()
+        const detail = `${kind}: ${reason}`
+        tell({ action: 'freeze.add', object: name, environment, outcome: 'OK', detail })
+      }),
+
+    removeFreeze: (tenantId, { kind, environment, name }, act) =>
+      change(db, tenantId, act, async (tx, tell) => {
+        const result = await tx
+          .deleteFrom('freezes')
+          .where('tenant_id', '=', tenantId)
+          .where('kind', '=', kind)
+          .where('environment', '=', environment)
+          .where('name', '=', name)
+          .executeTakeFirst()
+        const isRemoved = result.numDeletedRows === 1n
+        if (isRemoved)
+          tell({ action: 'freeze.remove', object: name, environment, outcome: 'OK', detail: kind })
+        return isRemoved
+      }),
+
+    listFreezes: async (tenantId) => {
+      const rows = await db
+        .selectFrom('freezes')
+        .select(['kind', 'environment', 'name', 'reason', 'created_at'])
+        .where('tenant_id', '=', tenantId)
+        .orderBy('kind')
+        .orderBy('environment')
+        .orderBy('name')
+        .limit(LIST_MAX)
+        .execute()
+      return rows.map(({ created_at, ...freeze }) => ({ ...freeze, createdAt: created_at }))
+    },
+  }
+}
