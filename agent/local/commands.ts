@@ -42,7 +42,7 @@ export function addLocal(
     .action(
       runAction(async ({ signal, output }, flags: DataFlags & { out?: string; logFile?: string }) => {
         const { supportBundle } = await import('./support-bundle-command.ts')
-        await supportBundle({ ...flags, signal, output })
+        await supportBundle({ ...flags, environment: process.env, signal, output })
       }),
     )
 }

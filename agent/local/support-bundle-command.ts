@@ -2,15 +2,18 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { freemem, loadavg, release, totalmem, uptime, version } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough, Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { Output } from '../../shared/cli/output.ts'
+import { createOutput, type Output } from '../../shared/cli/output.ts'
 import { callControl } from '../../shared/control/call.ts'
 import { controlPath } from '../../shared/control/path.ts'
 import { realEffects } from '../../shared/effects.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { PRODUCT_VERSION } from '../../shared/version.ts'
 import { rulesPath } from '../agent.ts'
+import { examineNetwork } from '../doctor/doctor-command.ts'
 import { actAsOwner } from '../service/owner.ts'
 import { redact } from './redact.ts'
 import { tar } from './tar.ts'
@@ -19,12 +22,15 @@ export interface SupportBundleOptions {
   readonly data: string
   readonly out?: string
   readonly logFile?: string
+  readonly environment: NodeJS.ProcessEnv
   readonly signal: AbortSignal
   readonly output: Output
 }
 
 /** Most bytes of one file that go along, taken from its end. */
 const MAX_PART_BYTES = 1024 * 1024
+/** How long the doctor may take, in ms: every target may hang for its five seconds. */
+const DOCTOR_MS = 60_000
 const FOLDER = 'sallyport-support'
 
 /**
@@ -45,11 +51,12 @@ export async function supportBundle(options: SupportBundleOptions): Promise<void
   const parts: [string, string][] = [
     ['machine.json', json(machine())],
     ['status.json', await statusText(options)],
+    ['doctor.txt', await output.progress('asking the doctor', doctorText(options))],
     ['rules.toml', await tail(rulesPath(data))],
     ['settings.json', await tail(join(data, 'settings.json'))],
     ['agent.log', await tail(logFile)],
   ]
-  const entries = parts.map(([name, text]) => ({ name: `${FOLDER}/${name}`, content: redact(text) }))
+  const entries = parts.map(([name, part]) => ({ name: `${FOLDER}/${name}`, content: redact(part) }))
   await file.writeFile(await promisify(gzip)(tar(entries, realEffects.date())))
   output.result({ file: out, parts: parts.map(([name]) => name) }, [
     `wrote ${out}`,
@@ -87,6 +94,22 @@ async function statusText({ data, signal }: SupportBundleOptions): Promise<strin
   }
 }
 
+/** What the doctor prints, with the shortest look at idle connections; its failures are part of it. */
+async function doctorText({ data, environment, signal }: SupportBundleOptions): Promise<string> {
+  const lines = new PassThrough()
+  const printed = text(lines)
+  const output = createOutput({ json: false, stdout: lines, stderr: lines })
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(DOCTOR_MS)])
+  try {
+    await examineNetwork({ data, idle: '1', stdin: Readable.from([]), environment, signal: deadline, output })
+  } catch (err) {
+    signal.throwIfAborted()
+    output.fail(err)
+  }
+  lines.end()
+  return printed
+}
+
 /** The end of a plain file; what cannot be read says so in its place. A link is not followed. */
 async function tail(path: string): Promise<string> {
   try {
@@ -97,9 +120,9 @@ async function tail(path: string): Promise<string> {
     const { size } = await file.stat()
     const begin = Math.max(0, size - MAX_PART_BYTES)
     const { buffer, bytesRead } = await file.read(Buffer.alloc(size - begin), 0, size - begin, begin)
-    const text = buffer.toString('utf8', 0, bytesRead)
+    const lines = buffer.toString('utf8', 0, bytesRead)
     // A line that was cut could hide half a secret from the filter.
-    return begin === 0 ? text : text.slice(text.indexOf('\n') + 1)
+    return begin === 0 ? lines : lines.slice(lines.indexOf('\n') + 1)
   } catch (err) {
     return `(not read: ${(err as NodeJS.ErrnoException).code ?? 'unknown'})\n`
   }

@@ -86,7 +86,7 @@ describe('what leaves the machine for support', () => {
     const out = join(root, 'bundle.tar.gz')
     const { stdout, stderr } = fakeTerminal()
     const output = createOutput({ json: false, stdout, stderr })
-    const options = { data, out, signal: AbortSignal.timeout(10_000), output }
+    const options = { data, out, environment: {}, signal: AbortSignal.timeout(10_000), output }
     await supportBundle(options)
     assert.equal((await stat(out)).mode & 0o777, 0o600)
     const all = gunzipSync(await readFile(out)).toString()
