@@ -2,6 +2,7 @@ import type { Effects } from '../../shared/effects.ts'
 import type { Logger } from '../../shared/log.ts'
 import { TokenBucket } from '../../shared/mux/token-bucket.ts'
 import { parseIp } from '../../shared/policy/ip.ts'
+import { KeyedBuckets } from './keyed-buckets.ts'
 
 /** What the relay gives to those who have proved nothing yet. Behind a load balancer all come from few addresses. */
 export interface AdmissionLimits {
@@ -74,8 +75,6 @@ export interface AdmissionOptions {
 /** Refusals of so many ms share a line of the log. */
 const LOG_INTERVAL_MS = 1_000
 
-const MINUTE_MS = 60_000
-
 /** Addresses whose enrolments are counted at a time. */
 const MAX_ENROLLING_ADDRESSES = 10_000
 
@@ -85,8 +84,7 @@ export class Admission {
   readonly #effects: AdmissionOptions['effects']
   readonly #log: Logger
   readonly #perAddress = new Map<string, number>()
-  /** The address that asked longest ago comes first. */
-  readonly #enrolling = new Map<string, { readonly bucket: TokenBucket; readonly at: number }>()
+  readonly #enrolling: KeyedBuckets
   readonly #tunnels: TokenBucket
   #pending = 0
   #visitors = 0
@@ -99,6 +97,12 @@ export class Admission {
     this.#effects = effects
     this.#log = log
     this.#tunnels = new TokenBucket(limits.tunnelsPerSecond, limits.tunnelBurst)
+    const perMinute = limits.enrollmentsPerMinute
+    this.#enrolling = new KeyedBuckets({
+      perSecond: perMinute / 60,
+      burst: perMinute,
+      maxKeys: MAX_ENROLLING_ADDRESSES,
+    })
   }
 
   get counts(): AdmissionCounts {
@@ -125,18 +129,7 @@ export class Admission {
 
   /** Allows one more enrolment from `address` now. */
   takeEnrollment(address: string): boolean {
-    const now = this.#effects.now()
-    const key = addressKey(address)
-    const perMinute = this.limits.enrollmentsPerMinute
-    const bucket = this.#enrolling.get(key)?.bucket ?? new TokenBucket(perMinute / 60, perMinute)
-    this.#enrolling.delete(key)
-    this.#enrolling.set(key, { bucket, at: now })
-    for (const [oldest, { at }] of this.#enrolling) {
-      // After a minute the bucket is full again, as a new one is.
-      if (now - at < MINUTE_MS && this.#enrolling.size <= MAX_ENROLLING_ADDRESSES) break
-      this.#enrolling.delete(oldest)
-    }
-    return bucket.take(now)
+    return this.#enrolling.take(addressKey(address), this.#effects.now())
   }
 
   #ticket(key: string, address: string): Ticket {
@@ -190,7 +183,7 @@ export class Admission {
 }
 
 /** One subscriber holds a whole IPv6 /64, so that is what counts as one address. */
-function addressKey(address: string): string {
+export function addressKey(address: string): string {
   const plain = address.replace(/^::ffff:(?=\d+\.)/, '').replace(/%.*$/, '')
   const ip = parseIp(plain)
   return ip?.family === 6 ? `${(ip.bits >> 64n).toString(16)}/64` : plain
