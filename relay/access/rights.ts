@@ -32,6 +32,11 @@ export const ROLES = ['owner', 'administrator', 'operator', 'auditor', 'develope
 
 export type Role = (typeof ROLES)[number]
 
+/** True for the name of a role. */
+export function isRole(text: string): text is Role {
+  return (ROLES as readonly string[]).includes(text)
+}
+
 /** Rights of the relay itself, which no role of a tenant holds. */
 const OF_RELAY: readonly Right[] = ['relay:read', 'relay:write', 'backup:write']
 

@@ -3,9 +3,14 @@ import type { Effects } from '../../shared/effects.ts'
 import { auditQueries } from '../audit/queries.ts'
 import { agentChanges, agentQueries, tokenQueries } from './agent-queries.ts'
 import { connectorChanges, connectorQueries } from './connector-queries.ts'
+import { factorQueries } from './factor-queries.ts'
 import { freezeQueries } from './freeze-queries.ts'
 import { grantQueries } from './grant-queries.ts'
 import { grantRequestQueries } from './grant-request-queries.ts'
+import { loginQueries } from './login-queries.ts'
+import { passwordQueries } from './password-queries.ts'
+import { personQueries } from './people-queries.ts'
+import { sessionQueries } from './person-session-queries.ts'
 import { publicationQueries } from './publication-queries.ts'
 import { secretQueries } from './secret-queries.ts'
 import { type StatementSeen, sqliteDialect } from './sqlite-dialect.ts'
@@ -48,6 +53,11 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
     ...freezeQueries(db),
     ...publicationQueries(db),
     ...auditQueries(db),
+    ...personQueries(db),
+    ...loginQueries(db),
+    ...sessionQueries(db),
+    ...passwordQueries(db),
+    ...factorQueries(db),
     ...secretQueries(db, new Vault({ db, effects, wrappers })),
     [Symbol.asyncDispose]: async () => {
       // Kysely closes only what it used once.

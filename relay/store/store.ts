@@ -1,6 +1,7 @@
 import type { Act } from '../audit/record.ts'
 import type { AuditStore } from '../audit/store.ts'
 import type { FreezeStore, GrantStore } from './access-store.ts'
+import type { PeopleStore } from './people-store.ts'
 import type { SecretStore } from './secret-queries.ts'
 import type { EnvironmentRecord, RelayWideStore } from './tenants.ts'
 
@@ -23,6 +24,7 @@ export interface Store
     FreezeStore,
     PublicationStore,
     AuditStore,
+    PeopleStore,
     SecretStore,
     AsyncDisposable {
   /** What concerns all tenants. Nothing that one tenant's people may ask for goes through here. */

@@ -95,4 +95,64 @@ export interface Tables {
   tenant_keys: { tenant_id: string; version: number; wrapped: Uint8Array; created_at: number }
   secrets: { tenant_id: string; name: string; sealed: Uint8Array; changed_at: number }
   audit_checkpoints: { tenant_id: string; seq: number; time: number; hash: Uint8Array; signature: Uint8Array }
+  people: {
+    tenant_id: string
+    id: string
+    login: string
+    created_at: number
+    password_hash: string | null
+    failures: Generated<number>
+    locked_at: number | null
+  }
+  login_policies: { tenant_id: string; lockout_after: number }
+  role_assignments: {
+    tenant_id: string
+    person_id: string
+    role: string
+    environment: string
+    site: string
+    via_api: 0 | 1
+  }
+  login_addresses: {
+    tenant_id: string
+    person_id: string
+    address: string
+    last_at: number
+    failures: number
+  }
+  person_links: { tenant_id: string; hash: Uint8Array; person_id: string | null; expires_at: number }
+  person_factors: {
+    tenant_id: string
+    person_id: string
+    id: string
+    kind: 'totp' | 'webauthn'
+    name: string
+    created_at: number
+    is_confirmed: 0 | 1
+    counter: number
+    credential: string
+  }
+  recovery_codes: { tenant_id: string; person_id: string; hash: Uint8Array }
+  person_sessions: {
+    tenant_id: string
+    hash: Uint8Array
+    id: string
+    person_id: string
+    carrier: 'cookie' | 'bearer'
+    how: string
+    source: string
+    created_at: number
+    authenticated_at: number
+    seen_at: number
+  }
+  person_keys: {
+    tenant_id: string
+    id: string
+    person_id: string
+    name: string
+    hash: Uint8Array
+    assignments: string
+    created_at: number
+    expires_at: number
+  }
 }

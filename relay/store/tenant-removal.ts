@@ -6,6 +6,15 @@ import { change, type Database, readHead } from './change.ts'
 
 /** Every table with rows of tenants, children before what they refer to. A new table gets its place here. */
 export const TENANT_TABLES = [
+  'person_keys',
+  'person_sessions',
+  'recovery_codes',
+  'person_factors',
+  'person_links',
+  'login_addresses',
+  'role_assignments',
+  'login_policies',
+  'people',
   'grant_requests',
   'grants',
   'freezes',

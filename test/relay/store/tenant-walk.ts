@@ -1,5 +1,7 @@
+import type { Freeze } from '../../../relay/store/access-store.ts'
 import type { Store } from '../../../relay/store/store.ts'
 import { actAt } from '../../support/acts.ts'
+import { fillPeople, PEOPLE_WALK } from './people-walk.ts'
 import { hashOf, newAgent, newConnector } from './store-fixture.ts'
 
 /** What a function of the store gives that finds nothing: a value, or the code it fails with. */
@@ -26,13 +28,14 @@ const REQUEST = {
   ...{ id: 'r', connectorId: 'c', site: 'berlin', resource: 'db' },
   ...{ reason: 'a fault', durationMs: 60_000, expiresAt: 9_000 },
 } as const
-const FREEZE = {
+const FREEZE: Freeze = {
   ...{ kind: 'site', environment: 'production', name: 'berlin' },
   ...{ reason: 'a fault', createdAt: 2_000 },
-} as const
+}
 
 /** Every function of the store that takes a tenant. A test fails where one is missing here. */
 export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.asyncDispose>, WalkStep>> = {
+  ...PEOPLE_WALK,
   listEnvironments: { call: (store, t) => store.listEnvironments(t), nothing: gives([]) },
   addEnvironment: {
     call: (store, t) => store.addEnvironment(t, 'staging', false, act),
@@ -168,6 +171,7 @@ export async function fillTenant(store: Store, tenant: string): Promise<void> {
   await store.addFreeze(tenant, FREEZE, act)
   await store.publish(tenant, PUBLICATION, act)
   await store.putSecret(tenant, 'totp/ann', Buffer.from(`seed of ${tenant}`), act)
+  await fillPeople(store, tenant)
   await store.addAuditCheckpoint(tenant, {
     tenantId: tenant,
     seq: 2,
