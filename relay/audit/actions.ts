@@ -46,7 +46,7 @@ export const AUDIT_ACTIONS = {
   'factor.remove': 'a person; the detail says what kind',
   'key.add': 'a key of a person; the detail is its name',
   'key.remove': 'a key of a person; the detail is its name',
-  'login-policy.set': 'after how many failures an account is locked',
+  'lockout.set': 'after how many failures an account is locked',
   'operation.refuse': 'the operation that was refused; outcome: why; the detail names a member of the input that was wrong',
   'session.open': 'an agent or connector that came in',
   'session.close': 'an agent or connector that left; outcome: why',

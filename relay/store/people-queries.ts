@@ -81,7 +81,7 @@ function personChanges(db: Database): Pick<PersonStore, 'addPerson' | 'removePer
           .values({ tenant_id: tenantId, lockout_after: failures })
           .onConflict((conflict) => conflict.column('tenant_id').doUpdateSet({ lockout_after: failures }))
           .execute()
-        tell({ action: 'login-policy.set', object: `${failures}`, outcome: 'OK' })
+        tell({ action: 'lockout.set', object: `${failures}`, outcome: 'OK' })
       }),
   }
 }
