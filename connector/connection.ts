@@ -19,6 +19,9 @@ const WINDOW_BUDGET_BYTES = 256 * 1024 * 1024
 /** How long the streams of a session whose ids run out may stay on it, in ms. */
 const ROLL_DRAIN_MS = 24 * 3_600_000
 
+/** Whoever asked in vain makes the connector try more often for so long, in ms. */
+const DEMAND_MS = 5_000
+
 export interface ConnectorOptions {
   readonly credentials: ConnectorCredentials
   /** Told of each failure to reach the relay; the connector goes on trying. */
@@ -44,6 +47,8 @@ export class Connector {
   #attempt = 0
   #tunnel: ClientTunnel | undefined
   #lastError: TunnelError | undefined
+  /** When a stream was asked for and there was no tunnel, in ms. */
+  #missedAt = Number.NEGATIVE_INFINITY
   #ready = Promise.withResolvers<void>()
 
   constructor(options: ConnectorOptions) {
@@ -56,7 +61,7 @@ export class Connector {
     this.#done = keepConnected({
       effects: this.#effects,
       signal: this.#stop.signal,
-      isUrgent: () => this.#resumption.waitingCount > 0,
+      isUrgent: () => this.#resumption.waitingCount > 0 || this.#effects.now() - this.#missedAt < DEMAND_MS,
       connect: (signal) => this.#connect(signal),
       onUp: (tunnel) => this.#onUp(tunnel),
       onDown: (error, retryMs) => this.#onDown(error, retryMs),
@@ -138,7 +143,10 @@ export class Connector {
 
   #session(): Session {
     const tunnel = this.#tunnel
-    if (tunnel === undefined) throw this.#lastError ?? new TunnelError('RELAY_UNREACHABLE')
+    if (tunnel === undefined) {
+      this.#missedAt = this.#effects.now()
+      throw this.#lastError ?? new TunnelError('RELAY_UNREACHABLE')
+    }
     // Long before its ids run out a session makes room for the next.
     if (tunnel.session.wantsRoll) tunnel.retire(ROLL_DRAIN_MS)
     return tunnel.session
