@@ -1,6 +1,7 @@
 import type { Effects } from '../effects.ts'
 import { type ChoiceSources, type NetworkPlan, planNetwork } from './choice.ts'
 import { createNetwork, type Network } from './network.ts'
+import { formatPacSource } from './pac-source.ts'
 import { formatRoute } from './route.ts'
 import { readWindowsProxy } from './windows-proxy.ts'
 
@@ -31,7 +32,6 @@ export async function findNetwork(options: FindNetworkOptions): Promise<FoundNet
 /** A plan for people and logs, without secrets: `http://proxy.corp:3128 (environment)`. */
 export function describePlan({ way, origin }: NetworkPlan): string {
   if (way.kind === 'direct') return `direct (${origin})`
-  // A PAC file's URL may have a key of its own behind the question mark.
-  if (way.kind === 'pac') return `PAC ${way.source.replace(/[?#].*$/s, '?…')} (${origin})`
+  if (way.kind === 'pac') return `PAC ${formatPacSource(way.source)} (${origin})`
   return `${formatRoute(way.setting.route)} (${origin})`
 }

@@ -1,10 +1,11 @@
 import type { Effects } from '../effects.ts'
-import { TunnelError } from '../errors.ts'
+import { TunnelError, type TunnelErrorOptions } from '../errors.ts'
 import { PRODUCT_VERSION } from '../version.ts'
 import { formatHostPort } from '../wire/host-port.ts'
 import { type Challenge, parseChallenges } from './challenge.ts'
 import { type AnswerHead, type Body, printable, skipBody, takeHead } from './proxy-answer.ts'
 import { chooseProxyAuth, describeSchemes, type ProxyAuth } from './proxy-auth.ts'
+import { CredentialsRefused } from './proxy-hold.ts'
 import { formatRoute, type ProxyCredentials, type ProxyRoute, type Target } from './route.ts'
 import type { Step } from './step.ts'
 
@@ -126,6 +127,7 @@ export class HttpConnect {
       throw this.#authFault(
         `It does not take the user and the password that it was given (${this.#auth.scheme}).`,
         {
+          cause: new CredentialsRefused(),
           next: 'put the right USER:PASSWORD into the credentials file; the next attempt is minutes away, so that the account is not locked',
         },
       )
@@ -157,7 +159,7 @@ export class HttpConnect {
     )
   }
 
-  #authFault(text: string, options: { readonly next?: string } = {}): TunnelError {
+  #authFault(text: string, options: TunnelErrorOptions = {}): TunnelError {
     return new TunnelError('PROXY_AUTH', `${formatRoute(this.#options.proxy)}: ${text}`, options)
   }
 

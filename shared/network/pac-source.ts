@@ -10,6 +10,11 @@ import { printable } from './proxy-answer.ts'
 const FETCH_TIMEOUT_MS = 8_000
 const MAX_REDIRECTS = 3
 
+/** The source for people and logs: without what may be a password or a key in a URL. */
+export function formatPacSource(source: string): string {
+  return printable(source.replace(/(?<=^\w+:\/\/)[^/]*@/, '').replace(/[?#].*$/s, '?...'))
+}
+
 /**
  * Gets a PAC file from a path, a `file:` URL, or by `http:` or `https:`, directly: the way to it cannot lead through the
  * proxies that it names.
@@ -30,7 +35,7 @@ export async function loadPac(
     if (isTunnelError(err)) throw err
     const { code, name } = err as { code?: unknown; name?: unknown }
     const word = name === 'TimeoutError' || limit.aborted ? 'no answer in time' : String(code ?? name)
-    throw new TunnelError('PAC', `${printable(source)}: ${word}.`, { cause: err })
+    throw new TunnelError('PAC', `${formatPacSource(source)}: ${word}.`, { cause: err })
   }
 }
 
@@ -50,14 +55,15 @@ async function download(source: string, roots: readonly string[], signal: AbortS
     answer.destroy()
     const { location } = answer.headers
     if (status < 300 || status > 399 || location === undefined) {
-      throw new TunnelError('PAC', `${printable(source)} answered with ${status}.`)
+      throw new TunnelError('PAC', `${formatPacSource(source)} answered with ${status}.`)
     }
     const next = new URL(location, url)
     const isSafe = next.protocol === 'https:' || (next.protocol === 'http:' && url.protocol === 'http:')
-    if (!isSafe) throw new TunnelError('PAC', `${printable(source)} leads to a place that is less safe.`)
+    if (!isSafe)
+      throw new TunnelError('PAC', `${formatPacSource(source)} leads to a place that is less safe.`)
     url = next
   }
-  throw new TunnelError('PAC', `${printable(source)} leads on and on.`)
+  throw new TunnelError('PAC', `${formatPacSource(source)} leads on and on.`)
 }
 
 async function get(url: URL, roots: readonly string[], signal: AbortSignal): Promise<http.IncomingMessage> {
@@ -87,5 +93,5 @@ async function readAll(answer: http.IncomingMessage, source: string): Promise<st
 }
 
 function tooLong(source: string): TunnelError {
-  return new TunnelError('PAC', `${printable(source)} is longer than ${PAC_LIMITS.scriptBytes} bytes.`)
+  return new TunnelError('PAC', `${formatPacSource(source)} is longer than ${PAC_LIMITS.scriptBytes} bytes.`)
 }

@@ -6,6 +6,9 @@ import { formatRoute, type ProxyCredentials, type ProxyRoute } from './route.ts'
 /** How long a refused password is not sent again, in ms: doubled with each refusal. Directories lock after 3 to 10. */
 const HOLD = { first: 300_000, most: 3_600_000 } as const
 
+/** The cause of a PROXY_AUTH whose proxy had seen the password: only that counts against the account. */
+export class CredentialsRefused extends Error {}
+
 interface State {
   refusals: number
   /** On the clock of `now`. */
@@ -46,7 +49,7 @@ export class ProxyHold {
       Object.assign(state, { isProved: true, refusals: 0 })
       return result
     } catch (err) {
-      if (isTunnelError(err) && err.code === 'PROXY_AUTH') this.#refused(state)
+      if (isTunnelError(err) && err.cause instanceof CredentialsRefused) this.#refused(state)
       throw err
     } finally {
       state.pending = undefined

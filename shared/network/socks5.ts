@@ -1,5 +1,6 @@
-import { TunnelError } from '../errors.ts'
+import { type ErrorCode, TunnelError } from '../errors.ts'
 import { parseIp } from '../policy/ip.ts'
+import { CredentialsRefused } from './proxy-hold.ts'
 import { formatRoute, type ProxyCredentials, type ProxyRoute, type Target } from './route.ts'
 import type { Step } from './step.ts'
 
@@ -89,13 +90,9 @@ export class Socks5 {
 
   #password(version: number, status: number): SocksMove {
     if (version !== 1) throw this.#fault('PROXY_UNREACHABLE', 'It breaks RFC 1929.')
-    if (status !== 0) {
-      throw this.#fault(
-        'PROXY_AUTH',
-        'It does not take the user and the password that it was given (SOCKS5).',
-      )
-    }
-    return this.#ask()
+    if (status === 0) return this.#ask()
+    const text = 'It does not take the user and the password that it was given (SOCKS5).'
+    throw this.#fault('PROXY_AUTH', text, new CredentialsRefused())
   }
 
   #ask(): SocksMove {
@@ -130,8 +127,8 @@ export class Socks5 {
     throw this.#fault('PROXY_UNREACHABLE', 'It breaks RFC 1928.')
   }
 
-  #fault(code: 'PROXY_UNREACHABLE' | 'PROXY_AUTH' | 'PROXY_REFUSED', text: string): TunnelError {
-    return new TunnelError(code, `${formatRoute(this.#options.proxy)}: ${text}`)
+  #fault(code: ErrorCode, text: string, cause?: Error): TunnelError {
+    return new TunnelError(code, `${formatRoute(this.#options.proxy)}: ${text}`, { cause })
   }
 }
 

@@ -83,7 +83,8 @@ describe('where the way out is taken from', () => {
     }
     const right = plan({ environment: { HTTPS_PROXY: 'http://eve:canary@p:1' } })
     assert.doesNotMatch(inspect(right, { depth: 9 }) + JSON.stringify(right) + describePlan(right), /canary/)
-    assert.doesNotMatch(describePlan(plan({ flags: { pac: 'http://x/p?key=canary' } })), /canary/)
+    const pac = 'http://eve:canary@x/p?key=canary'
+    assert.equal(describePlan(plan({ settings: { pac } })), 'PAC http://x/p?... (settings)')
   })
 })
 

@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import tls from 'node:tls'
+import { createAuthority } from '../../../relay/authority/certificate-authority.ts'
+import { ensureServerCertificate } from '../../../relay/authority/server-certificate.ts'
 import { realEffects } from '../../../shared/effects.ts'
 import type { NetworkPlan } from '../../../shared/network/choice.ts'
 import { createNetwork } from '../../../shared/network/network.ts'
 import { formatRoute, type ProxyRoute, parseProxyCredentials } from '../../../shared/network/route.ts'
 import type { Step } from '../../../shared/network/step.ts'
+import { within } from '../../support/deadline.ts'
 import { challenge, type ScriptedProxy, startScriptedProxy } from '../../support/scripted-proxy.ts'
 import { echoTarget } from '../../support/tcp-kit.ts'
 
@@ -110,6 +116,57 @@ describe('a network with a proxy', () => {
     pass(599_000)
     await assert.rejects(network.reach(target, inTime()), { message: /not sent again for 1 min/ })
     assert.equal(sent(), 2)
+  })
+
+  it('does not hold a password back that was never sent', async (t) => {
+    const proxy = await proxyFor(t, () => challenge('Negotiate'))
+    const network = createNetwork(planBy(proxy.route, { credentials }), realEffects)
+    const target = { host: 'relay.example', port: 443 }
+    for (const _attempt of [1, 2]) {
+      await assert.rejects(network.reach(target, inTime()), {
+        code: 'PROXY_AUTH',
+        message: /offers Negotiate/,
+      })
+    }
+  })
+
+  it("speaks TLS to the proxy where its URL says so, and trusts the company's CA", async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'sallyport-network-'))
+    t.after(() => rm(directory, { recursive: true }))
+    const authority = await createAuthority(join(directory, 'ca'), realEffects)
+    const serving = await ensureServerCertificate(
+      join(directory, 'tls'),
+      authority,
+      ['127.0.0.1'],
+      realEffects,
+    )
+    const inner = await proxyFor(t, () => 'tunnel')
+    const server = tls.createServer({ key: serving.key.reveal(), cert: serving.chain }, (socket) => {
+      const plain = net.connect(inner.route.port, '127.0.0.1')
+      socket
+        .on('error', () => undefined)
+        .pipe(plain)
+        .on('error', () => undefined)
+        .pipe(socket)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.after(() => server.close())
+    const { port } = server.address() as net.AddressInfo
+    const target = await targetFor(t)
+    const route: ProxyRoute = { kind: 'https', host: '127.0.0.1', port }
+    const stranger = createNetwork(planBy(route), realEffects)
+    await assert.rejects(stranger.reach(target, inTime()), { code: 'PROXY_UNREACHABLE', message: /CERT/ })
+    const caFile = join(directory, 'ca.pem')
+    await writeFile(caFile, `# the company\n${authority.certificate}`)
+    const socket = await createNetwork(planBy(route, { caFile }), realEffects).reach(target, inTime())
+    socket.write('hello')
+    socket.resume()
+    const [chunk] = await within(once(socket, 'data'), 'the echo')
+    assert.equal(String(chunk), 'hello')
+    socket.destroy()
+    await writeFile(caFile, 'nothing')
+    const wrong = createNetwork(planBy(route, { caFile }), realEffects)
+    await assert.rejects(wrong.reach(target, inTime()), { code: 'CONFIG', message: /ca\.pem/ })
   })
 
   it('lets connections through side by side once the password was taken', async (t) => {
