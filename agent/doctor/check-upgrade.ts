@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { ERRORS, type ErrorCode, errorEntry } from '../../shared/errors.ts'
+import { type ErrorCode, errorEntry } from '../../shared/errors.ts'
+import { problemCode } from '../../shared/tunnel/dial-relay.ts'
 import { SUBPROTOCOL } from '../../shared/version.ts'
 import { type Answer, ask, connectAgain } from './ask.ts'
 import type { PathContext } from './context.ts'
@@ -135,16 +136,6 @@ function foreignHeaders(rawHeaders: readonly string[]): string[] {
     if (FOREIGN_HEADERS.test(name)) found.push(`${name}: ${value}`.replaceAll(/[^ -~]/g, '?').slice(0, 120))
   }
   return found
-}
-
-function problemCode(body: string): ErrorCode | undefined {
-  try {
-    const { code } = JSON.parse(body) as { code?: unknown }
-    return typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : undefined
-  } catch {
-    // A page for people.
-    return undefined
-  }
 }
 
 /** The title of an error page, or its first words. */

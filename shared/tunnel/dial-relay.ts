@@ -156,7 +156,8 @@ async function readRefusal(response: IncomingMessage): Promise<TunnelError> {
   return new TunnelError('RELAY_UNREACHABLE', `something on the way answered ${status}`)
 }
 
-function problemCode(text: string): ErrorCode | undefined {
+/** The code in a problem document; undefined where the text is none of ours. */
+export function problemCode(text: string): ErrorCode | undefined {
   try {
     const { code } = JSON.parse(text) as { code?: unknown }
     return typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : undefined

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '../support/deadline.ts'
-import { type DarkNetwork, NEAR, startDarkNetwork } from './dark-network.ts'
-import { type Part, runPart, startPart } from './part.ts'
+import { type DarkSite, NEAR, startDarkSite } from './dark-network.ts'
+import { startPart } from './part.ts'
 
 /**
  * F32: node test/run.ts test/faults/black-holed-address.ts (40 s; Linux, root, nft)
@@ -20,37 +19,17 @@ const [DEAD, DEAD_TOO, ALIVE] = NEAR.v4
 const CONNECT_MS = 5_000
 
 describe('F32: a relay of which some addresses swallow every packet', () => {
-  let dark: DarkNetwork
-  let root: string
-  let relay: Part
-  let port: number
-  let joined: string
+  let site: DarkSite
 
   before(async () => {
-    dark = startDarkNetwork()
-    root = await mkdtemp(join(tmpdir(), 'sallyport-dark-'))
-    const data = join(root, 'relay')
-    relay = startPart(['relay', 'up', '--listen', `${ALIVE}:0`, '--name', 'relay.test', '--data', data])
-    const { address } = await relay.line()
-    port = Number(String(address).slice(String(address).lastIndexOf(':') + 1))
-    await relay.line()
-    dark.name([`${ALIVE} relay.test`])
-    const token = await runPart(['relay', 'join-token', 'berlin', '--data', data])
-    joined = join(root, 'agent')
-    await writeFile(join(root, 'join'), String(token.joinString), { mode: 0o600 })
-    const flags = ['--no-service', '--join-file', join(root, 'join'), '--data', joined]
-    await runPart(['agent', 'join', ...flags], { prefix: dark.far })
+    site = await startDarkSite(ALIVE)
   })
 
-  after(async () => {
-    await relay.end()
-    dark[Symbol.dispose]()
-    await rm(root, { recursive: true, force: true })
-  })
+  after(() => site[Symbol.asyncDispose]())
 
   /** How long the agent takes from its first line to its first connection, in ms. */
   async function connectMs(): Promise<number> {
-    const agent = startPart(['agent', 'run', '--data', joined], { prefix: dark.far })
+    const agent = startPart(['agent', 'run', '--data', site.data], { prefix: site.dark.far })
     const timeOf = (msg: string) => agent.log().find((line) => line.msg === msg)?.time as number | undefined
     try {
       await eventually(() => timeOf('connected') !== undefined, 'the agent connected', 30_000)
@@ -61,19 +40,21 @@ describe('F32: a relay of which some addresses swallow every packet', () => {
   }
 
   async function dial(relays: readonly string[]): Promise<void> {
-    const file = join(joined, 'settings.json')
+    const file = join(site.data, 'settings.json')
     const settings = JSON.parse(await readFile(file, 'utf8'))
     await writeFile(file, JSON.stringify({ ...settings, relays }))
   }
 
   it('F32: is reached within 5 s where its IPv6 leads nowhere, and the doctor names that', async () => {
-    dark.name([`${NEAR.v6} relay.test`, `${ALIVE} relay.test`])
-    dark.drop(['meta nfproto ipv6 tcp dport != 0 drop'])
+    site.dark.name([`${NEAR.v6} relay.test`, `${ALIVE} relay.test`])
+    site.dark.drop(['meta nfproto ipv6 tcp dport != 0 drop'])
     const ms = await connectMs()
     process.stdout.write(`    connected after ${ms} ms\n`)
     assert.ok(ms < CONNECT_MS, `${ms} ms`)
     const began = performance.now()
-    const doctor = startPart(['agent', 'doctor', '--idle', '1', '--data', joined], { prefix: dark.far })
+    const doctor = startPart(['agent', 'doctor', '--idle', '1', '--data', site.data], {
+      prefix: site.dark.far,
+    })
     const lines = (await text(doctor.child.stdout as NodeJS.ReadableStream))
       .trim()
       .split('\n')
@@ -88,16 +69,16 @@ describe('F32: a relay of which some addresses swallow every packet', () => {
   })
 
   it('F32: is reached within 5 s where two of the three addresses of its name are dead', async () => {
-    dark.name(NEAR.v4.map((address) => `${address} relay.test`))
-    dark.drop([`ip daddr { ${DEAD}, ${DEAD_TOO} } drop`])
+    site.dark.name(NEAR.v4.map((address) => `${address} relay.test`))
+    site.dark.drop([`ip daddr { ${DEAD}, ${DEAD_TOO} } drop`])
     const ms = await connectMs()
     process.stdout.write(`    connected after ${ms} ms\n`)
     assert.ok(ms < CONNECT_MS, `${ms} ms`)
   })
 
   it('F32: is reached within 5 s where two of its three addresses in the settings are dead', async () => {
-    dark.drop([`ip daddr { ${DEAD}, ${DEAD_TOO} } drop`])
-    await dial([`${DEAD}:${port}`, `${DEAD_TOO}:${port}`, `${ALIVE}:${port}`])
+    site.dark.drop([`ip daddr { ${DEAD}, ${DEAD_TOO} } drop`])
+    await dial([`${DEAD}:${site.port}`, `${DEAD_TOO}:${site.port}`, `${ALIVE}:${site.port}`])
     const ms = await connectMs()
     process.stdout.write(`    connected after ${ms} ms\n`)
     assert.ok(ms < CONNECT_MS, `${ms} ms`)

@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type Part, runPart, startPart } from './part.ts'
 
 /** Addresses at this end of the path; the far end is .2 and ::2. */
 export const NEAR = { v4: ['10.213.9.1', '10.213.9.5', '10.213.9.9'], v6: '2001:db8:9::1' } as const
@@ -53,6 +56,44 @@ export function startDarkNetwork(): DarkNetwork {
     [Symbol.dispose]() {
       ip('netns', 'del', name)
       rmSync(names, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A dark network with a relay at this end and, at the far end, an agent that has joined and does not run. */
+export interface DarkSite extends AsyncDisposable {
+  readonly dark: DarkNetwork
+  /** Of the relay, whose name is relay.test. */
+  readonly port: number
+  /** The agent's data directory. */
+  readonly data: string
+}
+
+/** @param address one of NEAR.v4, where the relay listens */
+export async function startDarkSite(address: string): Promise<DarkSite> {
+  const dark = startDarkNetwork()
+  const root = await mkdtemp(join(tmpdir(), 'sallyport-dark-'))
+  const relayData = join(root, 'relay')
+  const flags = ['--listen', `${address}:0`, '--name', 'relay.test', '--data', relayData]
+  const relay: Part = startPart(['relay', 'up', ...flags])
+  const [, port] = /:(\d+)$/.exec(String((await relay.line()).address)) ?? []
+  await relay.line()
+  dark.name([`${address} relay.test`])
+  const { joinString } = await runPart(['relay', 'join-token', 'berlin', '--data', relayData])
+  const joinFile = join(root, 'join')
+  await writeFile(joinFile, String(joinString), { mode: 0o600 })
+  const data = join(root, 'agent')
+  await runPart(['agent', 'join', '--no-service', '--join-file', joinFile, '--data', data], {
+    prefix: dark.far,
+  })
+  return {
+    dark,
+    port: Number(port),
+    data,
+    async [Symbol.asyncDispose]() {
+      await relay.end()
+      dark[Symbol.dispose]()
+      await rm(root, { recursive: true, force: true })
     },
   }
 }

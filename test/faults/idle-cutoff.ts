@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '../support/deadline.ts'
-import { type DarkNetwork, NEAR, startDarkNetwork } from './dark-network.ts'
-import { type Part, runPart, startPart } from './part.ts'
+import { type DarkSite, NEAR, startDarkSite } from './dark-network.ts'
+import { startPart } from './part.ts'
 
 /**
  * F09: node test/run.ts test/faults/idle-cutoff.ts (4 min; Linux, root, nft)
@@ -16,24 +15,11 @@ import { type Part, runPart, startPart } from './part.ts'
 const FORGETS_SECONDS = 12
 
 describe('F09: a firewall that forgets silent connections', () => {
-  let dark: DarkNetwork
-  let root: string
-  let relay: Part
-  let joined: string
+  let site: DarkSite
 
   before(async () => {
-    dark = startDarkNetwork()
-    root = await mkdtemp(join(tmpdir(), 'sallyport-dark-'))
-    const data = join(root, 'relay')
-    relay = startPart(['relay', 'up', '--listen', `${NEAR.v4[0]}:0`, '--name', 'relay.test', '--data', data])
-    await relay.line()
-    await relay.line()
-    dark.name([`${NEAR.v4[0]} relay.test`])
-    const token = await runPart(['relay', 'join-token', 'berlin', '--data', data])
-    joined = join(root, 'agent')
-    await writeFile(join(root, 'join'), String(token.joinString), { mode: 0o600 })
-    const flags = ['--no-service', '--join-file', join(root, 'join'), '--data', joined]
-    await runPart(['agent', 'join', ...flags], { prefix: dark.far })
+    site = await startDarkSite(NEAR.v4[0])
+    const { dark } = site
     dark.drop([
       'tcp flags & (syn | ack) == syn accept',
       'ct state established accept',
@@ -43,14 +29,10 @@ describe('F09: a firewall that forgets silent connections', () => {
     dark.set('net.netfilter.nf_conntrack_tcp_timeout_established', String(FORGETS_SECONDS))
   })
 
-  after(async () => {
-    await relay.end()
-    dark[Symbol.dispose]()
-    await rm(root, { recursive: true, force: true })
-  })
+  after(() => site[Symbol.asyncDispose]())
 
   it('F09: costs a running agent a few sessions, and then none', async () => {
-    const agent = startPart(['agent', 'run', '--data', joined], { prefix: dark.far })
+    const agent = startPart(['agent', 'run', '--data', site.data], { prefix: site.dark.far })
     const has = (msg: string) => agent.log().some((line) => line.msg === msg)
     try {
       await eventually(
@@ -75,7 +57,9 @@ describe('F09: a firewall that forgets silent connections', () => {
   })
 
   it('F09: is found by the doctor, which has the next agent ask in time', async () => {
-    const doctor = startPart(['agent', 'doctor', '--idle', '30', '--data', joined], { prefix: dark.far })
+    const doctor = startPart(['agent', 'doctor', '--idle', '30', '--data', site.data], {
+      prefix: site.dark.far,
+    })
     const lines = (await text(doctor.child.stdout as NodeJS.ReadableStream))
       .trim()
       .split('\n')
@@ -83,9 +67,9 @@ describe('F09: a firewall that forgets silent connections', () => {
     const idle = lines.find(({ check }) => check === 'idle')
     process.stdout.write(`    ${idle?.text}\n`)
     assert.match(idle?.text, /after 10 s to 15 s, without a word/)
-    const { pingIntervalMs } = JSON.parse(await readFile(join(joined, 'settings.json'), 'utf8'))
+    const { pingIntervalMs } = JSON.parse(await readFile(join(site.data, 'settings.json'), 'utf8'))
     assert.ok(pingIntervalMs * 1.2 < FORGETS_SECONDS * 1_000, `${pingIntervalMs}`)
-    const agent = startPart(['agent', 'run', '--data', joined], { prefix: dark.far })
+    const agent = startPart(['agent', 'run', '--data', site.data], { prefix: site.dark.far })
     try {
       await eventually(
         () => agent.log().some(({ msg }) => msg === 'connected'),
