@@ -5,7 +5,7 @@ import { checkInput } from './target.ts'
 import { TARGETS } from './targets/all.ts'
 
 /**
- * S20, the long part: node test/fuzz/minutes.ts [MINUTES] [TARGET...] gives every reader of network bytes random inputs, in
+ * S20: the long part. node test/fuzz/minutes.ts [MINUTES] [TARGET...] gives every reader of network bytes random inputs, in
  * turns and with a new seed each time, for so long (10 minutes by default). Prints counts and memory, and the bytes of what
  * went wrong, to be kept in test/fuzz/seeds/. Exit status 1 where something did, or where what the process needs grew by
  * more than TOLERANCE_MIB after its first tenth.

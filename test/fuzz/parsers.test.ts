@@ -4,7 +4,7 @@ import { checkInput, keptInputs } from './target.ts'
 import { TARGETS } from './targets/all.ts'
 
 /**
- * S20, the short part: bytes from a peer that may be anything, to each reader of them. No crash, nothing but typed errors,
+ * S20: the short part. Bytes from a peer that may be anything, to each reader of them. No crash, nothing but typed errors,
  * nothing that takes a second. Bytes that once did otherwise are kept in seeds/ as hexadecimal and run first.
  * FUZZ_RUNS=100000 looks longer; test/fuzz/minutes.ts looks as long as it is told.
  */

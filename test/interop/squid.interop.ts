@@ -15,7 +15,7 @@ import {
 } from './corporate-kit.ts'
 
 /**
- * Out through squid with each scheme that it speaks, and what happens when the password is wrong or squid dies.
+ * F31: out through squid with each scheme that it speaks, and what happens when the password is wrong or squid dies.
  * Alone: node --import ./build/require-node.js test/run.ts test/interop/squid.interop.ts (needs squid, and pyspnego where
  * the system's python3 finds it or in the directory INTEROP_PYTHON)
  */
