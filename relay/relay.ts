@@ -15,6 +15,7 @@ import { openAuthority, serverCertificateDirectory } from './authority/authority
 import type { AuthorityContext } from './authority/context.ts'
 import { HostCertificates } from './authority/host-certificates.ts'
 import { ensureServerCertificate, type ServerCertificate } from './authority/server-certificate.ts'
+import { type Enforced, Enforcement } from './enforcement/enforcement.ts'
 import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/admission.ts'
 import type { PassThrough } from './gateway/front-door.ts'
 import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
@@ -23,7 +24,6 @@ import { Streams } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
 import { RelayCounts } from './metrics/counts.ts'
 import { Publications } from './publications.ts'
-import type { Store } from './store/store.ts'
 
 /** Windows of the relay's own streams beyond 256 KiB each, in bytes for the whole process. */
 const WINDOW_BUDGET_BYTES = 512 * 1024 * 1024
@@ -75,6 +75,8 @@ export interface Relay {
   readonly admission: Admission
   readonly counts: RelayCounts
   readonly trail: Pick<AuditTrail, 'audit' | 'flush'>
+  /** Ends what is no longer allowed in a tenant; to be called after each change that takes a right away. */
+  enforce(tenantId: string): Promise<Enforced>
   /** Takes nothing new, lets streams end for at most `drainMs` (10 s), then closes everything. */
   stop(drainMs?: number): Promise<void>
 }
@@ -87,8 +89,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { effects, log } = options
   const authority = await openAuthority(options)
   const trail = new AuditTrail({ ...authority, log })
-  const traffic = trafficOf(options, authority.store, trail.audit)
-  const { sessions, streams } = traffic
+  const traffic = await trafficOf(options, authority, trail.audit)
+  const { streams } = traffic
   let isDraining = false
   const certificates = certificatesOf(options, authority)
   const renewCertificate = async (hosts: readonly string[]) => {
@@ -129,7 +131,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     cancelCheck()
     publications.stop()
     gateway.server.close()
-    await endTraffic(sessions, streams, effects, drainMs)
+    await endTraffic(traffic, effects, drainMs)
     gateway.closeConnections()
     await trail.stop()
     await authority.store[Symbol.asyncDispose]()
@@ -177,11 +179,17 @@ function certificatesOf(
 interface Traffic {
   readonly sessions: Sessions
   readonly streams: Streams
+  readonly enforcement: Enforcement
+  readonly enforce: Relay['enforce']
   readonly counts: RelayCounts
 }
 
-/** The living sessions and the streams over them. */
-function trafficOf({ effects, log }: RelayOptions, store: Store, audit: Audit): Traffic {
+/** The living sessions and the streams over them, and what watches both. */
+async function trafficOf(
+  { effects, log }: RelayOptions,
+  { store, closed }: AuthorityContext,
+  audit: Audit,
+): Promise<Traffic> {
   const counts = new RelayCounts(effects)
   const sessions = new Sessions({
     effects,
@@ -189,8 +197,11 @@ function trafficOf({ effects, log }: RelayOptions, store: Store, audit: Audit): 
     findAgent: (tenantId, id) => store.findAgent(tenantId, id),
     onAgent: (place) => streams.agentCame(place),
   })
-  const streams: Streams = new Streams({ sessions, store, audit, counts, effects, log })
-  return { sessions, streams, counts }
+  const enforcement = new Enforcement({ store, closed, sessions, effects, log })
+  const streams: Streams = new Streams({ sessions, enforcement, audit, counts, effects, log })
+  await enforcement.start()
+  const enforce = (tenantId: string) => enforcement.enforce(tenantId)
+  return { sessions, streams, enforcement, enforce, counts }
 }
 
 function ingressOf(
@@ -219,8 +230,7 @@ function passThrough(publications: Publications, streams: Streams, name: string)
 
 /** GOAWAY to everyone, time for the streams, then the end. */
 async function endTraffic(
-  sessions: Sessions,
-  streams: Streams,
+  { sessions, streams, enforcement }: Traffic,
   effects: Effects,
   drainMs: number,
 ): Promise<void> {
@@ -236,6 +246,7 @@ async function endTraffic(
   streams.close()
   for (const live of sessions.list()) live.close(new TunnelError('DRAINING'))
   sessions.stop()
+  enforcement.stop()
 }
 
 function repeat(effects: Effects, ms: number, task: () => void): () => void {

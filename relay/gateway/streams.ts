@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Effects } from '../../shared/effects.ts'
 import { codeFromWire, type ErrorCode, isTunnelError, TunnelError } from '../../shared/errors.ts'
@@ -13,9 +14,10 @@ import type { OpenRequest } from '../../shared/tunnel/opener.ts'
 import { Resumption } from '../../shared/tunnel/resumption.ts'
 import type { Audit } from '../audit/record.ts'
 import { StreamTale } from '../audit/stream-tale.ts'
-import { grantVerdict } from '../grants/terms.ts'
+import type { Enforcement } from '../enforcement/enforcement.ts'
+import type { Living, Opening } from '../enforcement/opening.ts'
 import type { RelayCounts } from '../metrics/counts.ts'
-import type { SitePlace, Store } from '../store/store.ts'
+import type { SitePlace } from '../store/store.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 import { Turns } from './turns.ts'
 
@@ -25,9 +27,26 @@ function nameOf(resource: string): ResourceName {
   return parseResourceName(resource)
 }
 
+interface Forwarding {
+  readonly route: Route
+  readonly frame: OpenFrame
+  readonly from: LiveSession
+  readonly meta: OpenMeta & { readonly trace: string }
+  /** The route ends from now on where it is no longer allowed. */
+  readonly watch: (living: Living) => void
+}
+
+/** A stream of the relay's own. */
+export interface OwnRequest extends Omit<OpenRequest, 'signal'> {
+  /** Address of the publication through which it comes. */
+  readonly publication?: string
+  /** What the other end of the visitor's connection showed, whoever issued it. */
+  readonly certificate?: X509Certificate | undefined
+}
+
 export interface StreamsOptions {
   readonly sessions: Sessions
-  readonly store: Pick<Store, 'grantTerms'>
+  readonly enforcement: Pick<Enforcement, 'add' | 'remove' | 'check' | 'authorize'>
   readonly audit: Audit
   readonly counts: RelayCounts
   readonly effects: Effects
@@ -40,7 +59,9 @@ export class Streams {
   /** Each connector's session waits for its own look-ups only. */
   readonly #turns = new WeakMap<LiveSession, Turns>()
 
-  readonly #resumption: Resumption<SitePlace & { readonly resource: string }>
+  readonly #resumption: Resumption<Opening>
+  /** Of the relay's own streams. */
+  readonly #living = new WeakMap<Stream, Living>()
   /** Of the relay's own streams. */
   readonly #tales = new WeakMap<Stream, StreamTale>()
   /** Of these, the ones whose target was dialled. */
@@ -48,10 +69,14 @@ export class Streams {
 
   constructor(options: StreamsOptions) {
     this.#options = options
-    const { sessions, effects, log, counts } = options
+    const { sessions, enforcement, effects, log, counts } = options
     this.#resumption = new Resumption({
       effects,
-      session: (place, agent) => sessions.pickAgent(place, place.resource, agent).session,
+      session: (opening, agent) => {
+        // A new path is asked for like a new stream.
+        enforcement.check(opening)
+        return sessions.pickAgent(opening, opening.resource, agent).session
+      },
       onResumed: ({ resource, trace }, attempts) => {
         counts.resumes.note('OK')
         log.info({ resource, trace, attempts }, 'stream resumed')
@@ -69,6 +94,7 @@ export class Streams {
         if (!this.#reached.has(stream)) counts.refused('stream', code)
         counts.carried(stream.bytesSent, stream.bytesReceived)
         this.#tales.get(stream)?.closed(code, stream.bytesSent, stream.bytesReceived)
+        this.#unwatch(stream)
       },
     })
   }
@@ -81,10 +107,11 @@ export class Streams {
   route(frame: OpenFrame, from: LiveSession): void {
     const meta = decodeOpenMeta(frame.meta)
     const trace = meta.trace ?? this.#newTrace()
-    const { log, audit, effects, counts } = this.#options
+    const { log, audit, effects, counts, enforcement } = this.#options
     const { tenantId, environment, id } = from.principal
     const isSearch = isReattach(frame)
     let isAccepted = false
+    let unwatch: () => void = () => undefined
     const tale = new StreamTale({
       ...{ audit, effects, tenantId, environment },
       actor: { kind: 'connector', id },
@@ -100,6 +127,7 @@ export class Streams {
         tale.opened()
       },
       ended: (wire, sent, received) => {
+        unwatch()
         const { resource } = meta
         const code = codeFromWire(wire)
         if (!isAccepted && isSearch) counts.resumes.note(code)
@@ -110,42 +138,59 @@ export class Streams {
       },
     })
     const { resource, protocol, secret, attempt, fresh, agent } = meta
-    this.#forward(route, frame, from, { resource, protocol, trace, secret, attempt, fresh, agent }).catch(
-      (error: unknown) => {
-        if (!isTunnelError(error)) log.error({ err: error, trace }, 'stream not routed')
-        const code: ErrorCode = isTunnelError(error) ? error.code : 'INTERNAL'
-        route.end(code, isTunnelError(error) ? error.detail : '')
-      },
-    )
+    const watch = (living: Living) => {
+      enforcement.add(living)
+      unwatch = () => enforcement.remove(living)
+    }
+    const onward = { resource, protocol, trace, secret, attempt, fresh, agent }
+    this.#forward({ route, frame, from, meta: onward, watch }).catch((error: unknown) => {
+      if (!isTunnelError(error)) log.error({ err: error, trace }, 'stream not routed')
+      const code: ErrorCode = isTunnelError(error) ? error.code : 'INTERNAL'
+      route.end(code, isTunnelError(error) ? error.detail : '')
+    })
   }
 
-  async #forward(
-    route: Route,
-    frame: OpenFrame,
-    from: LiveSession,
-    meta: OpenMeta & { trace: string },
-  ): Promise<void> {
+  async #forward({ route, frame, from, meta, watch }: Forwarding): Promise<void> {
     const { principal } = from
     const { site, resource } = nameOf(meta.resource)
-    const { store } = this.#options
-    const terms = await this.#turnsOf(from).run(async () =>
-      route.isOver ? [] : store.grantTerms(principal.tenantId, principal.id, site, resource),
-    )
+    const { enforcement, sessions } = this.#options
+    const { tenantId, environment, id } = principal
+    const opener = principal.kind === 'connector' ? principal.name : id
+    const living: Living = {
+      opening: {
+        tenantId,
+        environment,
+        site,
+        resource,
+        connector: { id, name: opener },
+        source: from.sourceAddress,
+      },
+      end: (error) => route.end(error.code, error.detail),
+    }
+    // Before it is authorised: a change that comes in between finds it.
+    watch(living)
+    await this.#turnsOf(from).run(async () => {
+      if (!route.isOver) await enforcement.authorize(living)
+    })
     if (route.isOver) return
-    // What was not granted and what does not exist answer alike: nobody learns names here.
-    if (!grantVerdict(terms, this.#options.effects.date()).holds) throw new TunnelError('DENIED_BY_RELAY')
-    const agent = this.#options.sessions.pickAgent({ ...principal, site }, resource, meta.agent)
-    const opener = `connector:${principal.kind === 'connector' ? principal.name : principal.id}`
-    const onward = { ...meta, agent: undefined, resource, opener, source: from.sourceAddress }
+    const agent = sessions.pickAgent({ ...principal, site }, resource, meta.agent)
+    const onward = {
+      ...meta,
+      agent: undefined,
+      resource,
+      opener: `connector:${opener}`,
+      source: from.sourceAddress,
+    }
     route.forward(agent.session, frame, encodeOpenMeta(onward))
   }
 
   /**
    * Opens a stream of the relay's own, for a listener or the HTTP ingress.
-   * @throws {TunnelError} AGENT_OFFLINE, DRAINING, OVERLOADED: nothing was dialled
+   * @throws {TunnelError} AGENT_OFFLINE, DRAINING, OVERLOADED, FROZEN, RESTRICTED: nothing was dialled
    */
-  open(request: Omit<OpenRequest, 'signal'>, handler: StreamHandler): Stream {
-    const { tenantId, environment, site, resource, protocol, sourceAddress } = request
+  open(request: OwnRequest, handler: StreamHandler): Stream {
+    const { tenantId, environment, site, resource, protocol, sourceAddress, publication, certificate } =
+      request
     const trace = request.traceId ?? this.#newTrace()
     const meta = { resource, protocol, opener: 'relay', source: sourceAddress, trace }
     const { audit, effects } = this.#options
@@ -157,8 +202,11 @@ export class Streams {
       traceId: trace,
     })
     try {
-      const stream = this.#resumption.open({ tenantId, environment, site, resource }, meta, handler)
+      const place = { tenantId, environment, site, resource }
+      const opening: Opening = { ...place, publication, certificate, source: sourceAddress }
+      const stream = this.#resumption.open(opening, meta, handler)
       this.#tales.set(stream, tale)
+      this.#watch(stream, opening)
       return stream
     } catch (error) {
       const code = isTunnelError(error) ? error.code : 'INTERNAL'
@@ -186,7 +234,7 @@ export class Streams {
   }
 
   /** The same as a Duplex, which is destroyed with the error where there is one. */
-  openDuplex(request: OpenRequest): Duplex {
+  openDuplex(request: OwnRequest & Pick<OpenRequest, 'signal'>): Duplex {
     const duplex = new TunnelDuplex()
     const { signal, ...rest } = request
     try {
@@ -197,6 +245,17 @@ export class Streams {
     }
     if (signal !== undefined) duplex.destroyOn(signal)
     return duplex
+  }
+
+  #watch(stream: Stream, opening: Opening): void {
+    const living: Living = { opening, end: (error) => stream.giveUp(error) }
+    this.#living.set(stream, living)
+    this.#options.enforcement.add(living)
+  }
+
+  #unwatch(stream: Stream): void {
+    const living = this.#living.get(stream)
+    if (living !== undefined) this.#options.enforcement.remove(living)
   }
 
   #turnsOf(from: LiveSession): Turns {

@@ -2,7 +2,7 @@ import { TunnelError } from '../../shared/errors.ts'
 import { type WallClock, wallClock, wallMinute } from './wall-clock.ts'
 
 /** Days as Date counts them: 0 is Sunday. */
-const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const
+const DAYS: readonly string[] = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
 
 const DAY_MINUTES = 1_440
 const MINUTE_MS = 60_000
@@ -107,7 +107,7 @@ function parseDays(text: string): number[] {
 }
 
 function dayOf(name: string): number {
-  const day = DAYS.findIndex((known) => known === name)
+  const day = DAYS.indexOf(name)
   if (day === -1) throw new TunnelError('CONFIG', `Days are ${DAYS.join(', ')}.`)
   return day
 }

@@ -46,21 +46,18 @@ export function grantRequestQueries(
         const found = await requests(tx, tenantId).where('grant_requests.id', '=', id).executeTakeFirst()
         if (found === undefined || found.state !== 'open' || act.at >= found.expires_at) return false
         await environmentOf(tx, tenantId, found.connector_id)
-        const expiresAt = isApproved ? act.at + found.duration_ms : found.expires_at
+        const { state, action, expires_at } = isApproved
+          ? ({ state: 'approved', action: 'grant.approve', expires_at: act.at + found.duration_ms } as const)
+          : ({ state: 'refused', action: 'grant.refuse', expires_at: found.expires_at } as const)
+        const { kind, id: decider } = act.actor
         await tx
           .updateTable('grant_requests')
-          .set({
-            state: isApproved ? 'approved' : 'refused',
-            ...{ decider_kind: act.actor.kind, decider_id: act.actor.id, decided_at: act.at },
-            expires_at: expiresAt,
-          })
+          .set({ state, expires_at, decider_kind: kind, decider_id: decider, decided_at: act.at })
           .where('tenant_id', '=', tenantId)
           .where('id', '=', id)
           .execute()
         const { environment, connector_id } = found
-        const until = isApproved ? ` until ${new Date(expiresAt).toISOString()}` : ''
-        const detail = `${connector_id} ${formatResourceName(found)}${until}`
-        const action = isApproved ? 'grant.approve' : 'grant.refuse'
+        const detail = `${connector_id} ${formatResourceName(found)} until ${new Date(expires_at).toISOString()}`
         tell({ action, object: id, environment, outcome: 'OK', detail })
         return true
       }),

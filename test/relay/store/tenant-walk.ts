@@ -33,6 +33,8 @@ const FREEZE: Freeze = {
   ...{ reason: 'a fault', createdAt: 2_000 },
 }
 
+const REPLY = { id: 'first', caller: 'person:ann', requestHash: new Uint8Array(32) }
+
 /** Every function of the store that takes a tenant. A test fails where one is missing here. */
 export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.asyncDispose>, WalkStep>> = {
   ...PEOPLE_WALK,
@@ -136,6 +138,12 @@ export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.
   removeSecret: { call: (store, t) => store.removeSecret(t, 'totp/ann', act), nothing: gives(false) },
   rekey: { call: (store, t) => store.rekey(t, act), nothing: gives(0) },
   rewrapKeys: { call: (store, t) => store.rewrapKeys(t), nothing: gives(undefined) },
+  beginReply: {
+    call: (store, t) => store.beginReply(t, REPLY, 2_000),
+    nothing: gives({ kind: 'new' }),
+  },
+  keepReply: { call: (store, t) => store.keepReply(t, REPLY.id, 'new'), nothing: gives(undefined) },
+  dropReply: { call: (store, t) => store.dropReply(t, REPLY.id), nothing: gives(undefined) },
   readAudit: {
     call: (store, t) => store.readAudit(t, { order: 'oldest', limit: 10, filter: { object: 'berlin' } }),
     nothing: gives({ records: [], next: undefined }),
@@ -171,6 +179,7 @@ export async function fillTenant(store: Store, tenant: string): Promise<void> {
   await store.addFreeze(tenant, FREEZE, act)
   await store.publish(tenant, PUBLICATION, act)
   await store.putSecret(tenant, 'totp/ann', Buffer.from(`seed of ${tenant}`), act)
+  await store.beginReply(tenant, REPLY, 2_000)
   await fillPeople(store, tenant)
   await store.addAuditCheckpoint(tenant, {
     tenantId: tenant,
