@@ -47,7 +47,8 @@ export const AUDIT_ACTIONS = {
   'key.add': 'a key of a person; the detail is its name',
   'key.remove': 'a key of a person; the detail is its name',
   'lockout.set': 'after how many failures an account is locked',
-  'operation.refuse': 'the operation that was refused; outcome: why; the detail names a member of the input that was wrong',
+  'operation.refuse':
+    'the operation that was refused; outcome: why; the detail names a member of the input that was wrong',
   'session.open': 'an agent or connector that came in',
   'session.close': 'an agent or connector that left; outcome: why',
   'session.refuse': 'an agent or connector that was not let in',

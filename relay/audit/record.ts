@@ -6,8 +6,18 @@ import type { AuditAction } from './actions.ts'
 /** The chain of what belongs to no tenant. No tenant can have this name. */
 export const RELAY_CHAIN = '@relay'
 
-/** What acted. `operator`: a command on the relay's own machine. `nobody`: it proved no identity. */
-export type AuditActorKind = 'operator' | 'person' | 'machine' | 'agent' | 'connector' | 'relay' | 'nobody'
+/** What acts. `operator`: a command on the relay's own machine. `nobody`: it proved no identity. */
+export const AUDIT_ACTOR_KINDS = [
+  'operator',
+  'person',
+  'machine',
+  'agent',
+  'connector',
+  'relay',
+  'nobody',
+] as const
+
+export type AuditActorKind = (typeof AUDIT_ACTOR_KINDS)[number]
 
 export interface AuditActor {
   readonly kind: AuditActorKind
@@ -46,6 +56,8 @@ export interface AuditEvent extends Deed {
   readonly actor: AuditActor
   readonly source: string
   readonly traceId: string
+  /** True: it may be the same again and again, as of a stream that looks for a path; then the chain has it once. */
+  readonly mayRepeat?: boolean
 }
 
 /**

@@ -4,8 +4,8 @@ import type { Writable } from 'node:stream'
 import * as v from 'valibot'
 import type { Output } from '../../shared/cli/output.ts'
 import { ERRORS, TunnelError } from '../../shared/errors.ts'
-import { isName } from '../../shared/identity/names.ts'
 import { isAuditAction } from './actions.ts'
+import { checkpointOf, checkpointSchema, newestCheckpoint } from './checkpoint.ts'
 import { CSV_HEAD, checkpointJson, parseTime, recordCsv, recordJson, recordLine } from './format.ts'
 import { openAuditReader } from './reader.ts'
 import { RELAY_CHAIN } from './record.ts'
@@ -123,18 +123,7 @@ export async function exportRecords(
 export async function checkpoint(options: ChainFlags & Context): Promise<void> {
   await using reader = await openAuditReader(options.data)
   const chain = chainOf(options, await reader.chains())
-  let newest: AuditCheckpoint | undefined
-  for (;;) {
-    const page: readonly AuditCheckpoint[] = await reader.store.listAuditCheckpoints(chain, newest?.seq ?? 0)
-    if (page.length === 0) break
-    newest = page.at(-1)
-  }
-  if (newest === undefined) {
-    throw new TunnelError(
-      'NOT_FOUND',
-      'Nothing is signed yet: a running relay signs each hour, and when it stops.',
-    )
-  }
+  const newest = await newestCheckpoint(reader.store, chain)
   const json = checkpointJson(newest)
   options.output.result(json, JSON.stringify(json))
 }
@@ -179,17 +168,6 @@ function wholeNumber(text: string, flag: string, max: number = Number.MAX_SAFE_I
   throw new TunnelError('CONFIG', `${flag} is a whole number from 1 to ${max}.`)
 }
 
-const checkpointSchema = v.strictObject({
-  tenant: v.pipe(
-    v.string(),
-    v.check((text) => text === RELAY_CHAIN || isName(text)),
-  ),
-  seq: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
-  time: v.pipe(v.string(), v.isoTimestamp()),
-  hash: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
-  signature: v.pipe(v.string(), v.base64(), v.maxLength(200)),
-})
-
 /** @throws {TunnelError} CONFIG where the file is none that `audit checkpoint` printed */
 async function readCheckpoint(path: string): Promise<AuditCheckpoint> {
   const { size } = await stat(path).catch((cause: unknown) => {
@@ -200,14 +178,7 @@ async function readCheckpoint(path: string): Promise<AuditCheckpoint> {
       v.pipe(v.string(), v.parseJson(), checkpointSchema),
       await readFile(path, 'utf8'),
     )
-    if (parsed.success) {
-      const { tenant, seq, time, hash, signature } = parsed.output
-      return {
-        ...{ tenantId: tenant, seq, time: Date.parse(time) },
-        hash: Buffer.from(hash, 'hex'),
-        signature: Buffer.from(signature, 'base64'),
-      }
-    }
+    if (parsed.success) return checkpointOf(parsed.output)
   }
   throw new TunnelError('CONFIG', `${path} is not what "sallyport audit checkpoint" prints.`)
 }

@@ -49,7 +49,7 @@ export class StreamTale {
     this.#cancelOpen()
     if (this.#openedAt === undefined) {
       // A search for a path by somebody who may not have the stream ends here too.
-      this.#tell({ action: 'stream.refuse', outcome, detail: this.#path })
+      this.#tell({ action: 'stream.refuse', outcome, detail: this.#path, mayRepeat: this.#path !== '' })
       return
     }
     const ms = Math.round(this.#options.effects.now() - this.#openedAt)
@@ -62,7 +62,7 @@ export class StreamTale {
     return attempt ? `path ${attempt + 1}` : ''
   }
 
-  #tell(what: Pick<AuditEvent, 'action' | 'outcome' | 'detail'>): void {
+  #tell(what: Pick<AuditEvent, 'action' | 'outcome' | 'detail' | 'mayRepeat'>): void {
     const { audit, tenantId, environment, actor, source, object, traceId } = this.#options
     audit({ ...what, tenantId, environment, actor, source, object, traceId })
   }

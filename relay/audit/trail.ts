@@ -6,6 +6,7 @@ import type { CertificateAuthority } from '../authority/certificate-authority.ts
 import type { Store } from '../store/store.ts'
 import type { TimedEvent } from '../store/tenants.ts'
 import { makeCheckpoint } from './checkpoint.ts'
+import { RecentEvents } from './recent-events.ts'
 import { type Audit, type AuditEvent, type Deed, RELAY_CHAIN } from './record.ts'
 
 /** Limits of what is written behind. */
@@ -43,6 +44,7 @@ export class AuditTrail {
   readonly #refusals = new Map<string, { readonly bucket: TokenBucket; held: number }>()
   /** Records of each chain since its last checkpoint, as far as they went through here. */
   readonly #unsigned = new Map<string, number>()
+  readonly #repeated = new RecentEvents()
   #queue: TimedEvent[] = []
   #lost = 0
   #cancelFlush: (() => void) | undefined
@@ -56,6 +58,7 @@ export class AuditTrail {
 
   /** Takes an event; see {@link Audit}. Bound, to be handed on. */
   readonly audit: Audit = (event) => {
+    if (event.mayRepeat === true && !this.#repeated.add(event)) return
     const isRefusal = event.actor.kind === 'nobody' || event.action.endsWith('.refuse')
     if (isRefusal && this.#isHeld(event.tenantId)) this.#schedule()
     else this.#push(event)

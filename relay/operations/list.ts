@@ -1,3 +1,4 @@
+import { listAudit, showCheckpoint, verifyAudit } from './audit.ts'
 import { addConnector, inviteAgent, revokeAgent, revokeConnector, showInventory } from './identities.ts'
 import type { Operation } from './operation.ts'
 import { addPublication, removePublication } from './publications.ts'
@@ -33,4 +34,7 @@ export const OPERATIONS: readonly Operation[] = [
   addPublication,
   removePublication,
   showStatus,
+  listAudit,
+  verifyAudit,
+  showCheckpoint,
 ]

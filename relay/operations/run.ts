@@ -1,7 +1,7 @@
 import * as v from 'valibot'
-import { TunnelError } from '../../shared/errors.ts'
+import { type ErrorCode, isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { holds, sees } from '../access/authorize.ts'
-import type { AuditActor } from '../audit/record.ts'
+import { type AuditActor, RELAY_CHAIN } from '../audit/record.ts'
 import type { Relay } from '../relay.ts'
 import type { Caller, Operation, OperationContext, Place } from './operation.ts'
 
@@ -19,7 +19,7 @@ export interface Asking {
 }
 
 /** What of an operation says who may. */
-export type Guarded<Input> = Pick<Operation<Input>, 'right' | 'isDangerous' | 'input' | 'place'>
+export type Guarded<Input> = Pick<Operation<Input>, 'name' | 'right' | 'isDangerous' | 'input' | 'place'>
 
 /**
  * Checks the input, then whether the caller may, and runs the operation. Every channel to the relay ends here.
@@ -31,11 +31,16 @@ export async function runOperation<Input, Output extends object>(
   params: unknown,
 ): Promise<Output> {
   const { context, input } = await admit(operation, asking, params)
-  return operation.run(context, input)
+  try {
+    return await operation.run(context, input)
+  } catch (err) {
+    tellRefusal(operation, asking, operation.place(input), err)
+    throw err
+  }
 }
 
 /**
- * Checks the input, then whether the caller may.
+ * Checks the input, then whether the caller may. A refusal leaves a record.
  * @throws {TunnelError} INPUT naming the member of the input; NOT_FOUND for what the caller may not know of; FORBIDDEN;
  * LOGIN_AGAIN
  */
@@ -44,23 +49,56 @@ export async function admit<Input>(
   asking: Asking,
   params: unknown,
 ): Promise<{ readonly context: OperationContext; readonly input: Input }> {
-  const { relay, caller, source, traceId, signal } = asking
-  const input = parseInput(guarded.input, params)
-  const { effects } = relay.authority
-  const place = guarded.place(input)
-  if (!holds(caller, guarded.right, place, await needsMark(relay, caller, place))) {
+  let place: Place | undefined
+  try {
+    const input = parseInput(guarded.input, params)
+    place = guarded.place(input)
+    return { context: await contextFor(guarded, asking, place), input }
+  } catch (err) {
+    tellRefusal(guarded, asking, place, err)
+    throw err
+  }
+}
+
+async function contextFor(
+  { right, isDangerous = false }: Pick<Operation, 'right' | 'isDangerous'>,
+  { relay, caller, source, traceId, signal }: Asking,
+  place: Place | undefined,
+): Promise<OperationContext> {
+  if (!holds(caller, right, place, await needsMark(relay, caller, place))) {
     throw new TunnelError(place !== undefined && sees(caller, place) ? 'FORBIDDEN' : 'NOT_FOUND')
   }
-  const at = effects.date()
-  if (
-    guarded.isDangerous === true &&
-    caller.kind === 'person' &&
-    at - caller.authenticatedAt > RECENT_LOGIN_MS
-  ) {
+  const at = relay.authority.effects.date()
+  if (isDangerous && caller.kind === 'person' && at - caller.authenticatedAt > RECENT_LOGIN_MS) {
     throw new TunnelError('LOGIN_AGAIN')
   }
-  return { context: { relay, caller, signal, act: { actor: actorOf(caller), source, traceId, at } }, input }
+  return { relay, caller, signal, act: { actor: actorOf(caller), source, traceId, at } }
 }
+
+/**
+ * Notes what was refused: whatever would have changed something, and who may not see what it asked for. It stands in the chain
+ * of who asked, so nobody writes into the chain of a tenant by asking for it.
+ */
+function tellRefusal(
+  { name, right }: Pick<Operation, 'name' | 'right'>,
+  { relay, caller, source, traceId }: Asking,
+  place: Place | undefined,
+  error: unknown,
+): void {
+  const outcome = isTunnelError(error) ? error.code : 'INTERNAL'
+  const isOperator = caller.kind === 'operator'
+  if (right.endsWith(':read') && (isOperator || !RIGHTS_REFUSED.has(outcome))) return
+  const isOwn = isOperator || place?.tenantId === caller.tenantId
+  relay.trail.audit({
+    tenantId: isOperator ? (place?.tenantId ?? RELAY_CHAIN) : caller.tenantId,
+    environment: isOwn ? (place?.environment ?? '') : '',
+    ...{ actor: actorOf(caller), source, traceId, action: 'operation.refuse', object: name, outcome },
+    detail: isTunnelError(error) && error.field !== undefined ? `${error.field}: ${error.rule ?? ''}` : '',
+  })
+}
+
+/** Codes that say that somebody asked for what is not his. */
+const RIGHTS_REFUSED: ReadonlySet<ErrorCode> = new Set(['FORBIDDEN', 'NOT_FOUND', 'LOGIN_AGAIN', 'USAGE'])
 
 /**
  * What comes from outside, checked.

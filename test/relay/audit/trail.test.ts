@@ -133,3 +133,15 @@ test('a checkpoint is signed after a thousand records, each hour, and at the end
   await trail.stop()
   assert.equal((await seqs()).at(-1), head + 1)
 })
+
+test('a stream that looks for a path again and again leaves one refusal for each code', async (t) => {
+  const { trail, records } = await testTrail(t)
+  const search = (traceId: string, outcome: 'AGENT_OFFLINE' | 'DENIED_BY_RELAY') =>
+    trail.audit(streamClosed('a/1', { action: 'stream.refuse', outcome, traceId, mayRepeat: true }))
+  for (let i = 0; i < 50; i++) search('one', 'AGENT_OFFLINE')
+  search('one', 'DENIED_BY_RELAY')
+  search('two', 'AGENT_OFFLINE')
+  await trail.flush()
+  const line = (outcome: string) => `stream.refuse a/1 ${outcome}`
+  assert.deepEqual(await records(), ['AGENT_OFFLINE', 'DENIED_BY_RELAY', 'AGENT_OFFLINE'].map(line))
+})
