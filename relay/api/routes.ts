@@ -88,6 +88,13 @@ export class RouteTable {
     return { route, params: Object.fromEntries(values) }
   }
 
+  /** The operation that a GET of a path runs. */
+  reading(path: string): Operation | undefined {
+    const segments = segmentsOf(path)
+    const route = segments && walk(this.#root, segments)?.routes.get('GET')
+    return route?.kind === 'operation' ? route.definition : undefined
+  }
+
   /** The methods of a path, for the header Allow; empty where there is no such path. */
   allow(path: string): string {
     const segments = segmentsOf(path)

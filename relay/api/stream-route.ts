@@ -11,7 +11,8 @@ export interface StreamRoute<Input = unknown>
   /**
    * Gives the parts of the answer. It is asked for the next one only when the connection has taken the last, and returned
    * (`finally` runs) when the other side leaves. `context.signal` aborts then, too.
-   * @throws {TunnelError} before the first part: a problem document; after it the connection breaks off
+   * @throws {TunnelError} before the first part: a problem document, but for `text/event-stream`, whose head goes at once; else the
+   * connection breaks off
    */
   run(context: OperationContext, input: NoInfer<Input>): AsyncIterable<string>
 }

@@ -6,6 +6,7 @@ import { AUDIT } from './migrations/0004-audit.ts'
 import { SECRETS } from './migrations/0005-secrets.ts'
 import { ACCESS } from './migrations/0006-access.ts'
 import { PEOPLE } from './migrations/0007-people.ts'
+import { REPLIES } from './migrations/0008-replies.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -16,7 +17,16 @@ export const APPLICATION_ID = 0x53_4c_59_50
  *
  * Every table begins its key with the tenant, and tenant is NOT NULL: a query that forgets it finds nothing by accident.
  */
-const MIGRATIONS: readonly string[] = [FIRST, SERVER_NAMES, ENVIRONMENTS, AUDIT, SECRETS, ACCESS, PEOPLE]
+const MIGRATIONS: readonly string[] = [
+  FIRST,
+  SERVER_NAMES,
+  ENVIRONMENTS,
+  AUDIT,
+  SECRETS,
+  ACCESS,
+  PEOPLE,
+  REPLIES,
+]
 
 /** The version that this program writes. */
 export const SCHEMA_VERSION = MIGRATIONS.length

@@ -13,7 +13,10 @@ export const SECRET_MAX_BYTES = 65_536
  * Every column that holds sealed cells, so that a new key reaches them all. A table with secrets of its own gets a line
  * here; `row` is the column that, with the tenant, is its key.
  */
-const SECRET_COLUMNS = [{ table: 'secrets', column: 'sealed', row: 'name' }] as const satisfies readonly {
+const SECRET_COLUMNS = [
+  { table: 'secrets', column: 'sealed', row: 'name' },
+  { table: 'replies', column: 'sealed', row: 'id' },
+] as const satisfies readonly {
   table: string
   column: string
   row: string
@@ -146,14 +149,15 @@ function cellOf(tenantId: string, name: string): Cell {
   return { tenantId, table: 'secrets', column: 'sealed', row: name }
 }
 
-/** @throws {TunnelError} NOT_FOUND */
-async function keyOfTenant(db: Database, vault: Vault, tenantId: string): Promise<TenantKey> {
+/** The newest key of a tenant, made where there is none. @throws {TunnelError} NOT_FOUND */
+export async function keyOfTenant(db: Database, vault: Vault, tenantId: string): Promise<TenantKey> {
   const tenant = await db.selectFrom('tenants').select('id').where('id', '=', tenantId).executeTakeFirst()
   if (tenant === undefined) throw new TunnelError('NOT_FOUND', `There is no tenant ${tenantId}.`)
   return vault.current(tenantId)
 }
 
-async function newestVersion(tx: Database, tenantId: string): Promise<number | undefined> {
+/** The number of a tenant's key, as the transaction sees it; undefined where it has none. */
+export async function newestVersion(tx: Database, tenantId: string): Promise<number | undefined> {
   const row = await tx
     .selectFrom('tenant_keys')
     .select('version')

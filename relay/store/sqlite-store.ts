@@ -12,6 +12,7 @@ import { passwordQueries } from './password-queries.ts'
 import { personQueries } from './people-queries.ts'
 import { sessionQueries } from './person-session-queries.ts'
 import { publicationQueries } from './publication-queries.ts'
+import { replyQueries } from './reply-queries.ts'
 import { secretQueries } from './secret-queries.ts'
 import { type StatementSeen, sqliteDialect } from './sqlite-dialect.ts'
 import { openDatabase } from './sqlite-file.ts'
@@ -40,6 +41,7 @@ export interface StoreOptions {
 export async function openSqliteStore(path: string, options: StoreOptions): Promise<Store> {
   const { effects, wrappers, onStatement } = options
   const db = new Kysely<Tables>({ dialect: sqliteDialect(await openDatabase(path), onStatement) })
+  const vault = new Vault({ db, effects, wrappers })
   return {
     relay: relayWideQueries(db),
     ...environmentQueries(db),
@@ -58,7 +60,8 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
     ...sessionQueries(db),
     ...passwordQueries(db),
     ...factorQueries(db),
-    ...secretQueries(db, new Vault({ db, effects, wrappers })),
+    ...secretQueries(db, vault),
+    ...replyQueries(db, vault),
     [Symbol.asyncDispose]: async () => {
       // Kysely closes only what it used once.
       await db.selectFrom('tenants').select('id').limit(1).execute()

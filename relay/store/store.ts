@@ -1,3 +1,4 @@
+import type { ReplyStore } from '../api/replies.ts'
 import type { Act } from '../audit/record.ts'
 import type { AuditStore } from '../audit/store.ts'
 import type { FreezeStore, GrantStore } from './access-store.ts'
@@ -26,6 +27,7 @@ export interface Store
     AuditStore,
     PeopleStore,
     SecretStore,
+    ReplyStore,
     AsyncDisposable {
   /** What concerns all tenants. Nothing that one tenant's people may ask for goes through here. */
   readonly relay: RelayWideStore

@@ -94,6 +94,14 @@ export interface Tables {
   }
   tenant_keys: { tenant_id: string; version: number; wrapped: Uint8Array; created_at: number }
   secrets: { tenant_id: string; name: string; sealed: Uint8Array; changed_at: number }
+  replies: {
+    tenant_id: string
+    id: string
+    caller: string
+    request_hash: Uint8Array
+    created_at: number
+    sealed: Uint8Array
+  }
   audit_checkpoints: { tenant_id: string; seq: number; time: number; hash: Uint8Array; signature: Uint8Array }
   people: {
     tenant_id: string

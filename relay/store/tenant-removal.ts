@@ -24,6 +24,7 @@ export const TENANT_TABLES = [
   'connectors',
   'sites',
   'environments',
+  'replies',
   'secrets',
   'tenant_keys',
   'audit_checkpoints',

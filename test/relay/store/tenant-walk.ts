@@ -140,9 +140,9 @@ export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.
   rewrapKeys: { call: (store, t) => store.rewrapKeys(t), nothing: gives(undefined) },
   beginReply: {
     call: (store, t) => store.beginReply(t, REPLY, 2_000),
-    nothing: gives({ kind: 'new' }),
+    nothing: { code: 'NOT_FOUND' },
   },
-  keepReply: { call: (store, t) => store.keepReply(t, REPLY.id, 'new'), nothing: gives(undefined) },
+  keepReply: { call: (store, t) => store.keepReply(t, REPLY.id, 'new'), nothing: { code: 'NOT_FOUND' } },
   dropReply: { call: (store, t) => store.dropReply(t, REPLY.id), nothing: gives(undefined) },
   readAudit: {
     call: (store, t) => store.readAudit(t, { order: 'oldest', limit: 10, filter: { object: 'berlin' } }),

@@ -93,7 +93,7 @@ test('what one tenant has, a tenant that exists finds no more than one that does
 
 /** The tables that belong to tenants, and where another condition than the tenant's stands in its place. */
 const TENANT_TABLES =
-  /"(environments|sites|join_tokens|agents|connectors|grants|publications|audit_records|audit_checkpoints|tenant_keys|secrets|tenants)"/
+  /"(environments|sites|join_tokens|agents|connectors|grants|publications|audit_records|audit_checkpoints|tenant_keys|secrets|replies|tenants)"/
 const WITHOUT_TENANT = [
   // Who asks has shown the token itself.
   /^select "tenant_id" from "join_tokens" where "hash" = \?$/,

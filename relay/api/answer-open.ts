@@ -1,0 +1,42 @@
+import * as v from 'valibot'
+import { parseInput } from '../operations/run.ts'
+import type { ApiCaller } from './caller.ts'
+import { cookiesOf } from './evidence.ts'
+import { type Exchange, readInput, watch } from './exchange.ts'
+import type { OpenAnswer, OpenRoute } from './open-route.ts'
+import { ANSWER_HEADERS, keepOrClose } from './send.ts'
+
+/** Answers who has not proved who it is; the connection ends then. @throws {TunnelError} what the route refuses with */
+export async function answerOpen(
+  exchange: Exchange,
+  route: OpenRoute,
+  caller: ApiCaller | undefined,
+): Promise<void> {
+  const { request, relay, origin, limits } = exchange
+  const input = parseInput(route.input, await readInput(exchange, route))
+  const watched = watch(exchange, limits.operationMs)
+  const { signal } = watched
+  const answer = route.answer({ relay, input, origin, caller, cookies: cookiesOf(request), signal })
+  answer.catch(() => undefined)
+  send(exchange, route, await Promise.race([answer, watched.late]).finally(watched.done))
+}
+
+function send({ response }: Exchange, route: OpenRoute, answer: OpenAnswer<object>): void {
+  const { status = 200, body, html, location, cookies = [] } = answer
+  keepOrClose(response, false)
+  if (cookies.length > 0) response.setHeader('Set-Cookie', [...cookies])
+  if (location !== undefined) response.setHeader('Location', location)
+  for (const [name, value] of Object.entries(ANSWER_HEADERS)) response.setHeader(name, value)
+  if (html !== undefined) {
+    // The one script of such a page posts its form; where to is checked by who made it.
+    response.setHeader(
+      'Content-Security-Policy',
+      "default-src 'none'; script-src 'unsafe-inline'; frame-ancestors 'none'",
+    )
+  }
+  const text = html ?? (body === undefined ? '' : `${JSON.stringify(v.parse(route.output, body))}\n`)
+  if (text !== '')
+    response.setHeader('Content-Type', html === undefined ? 'application/json' : 'text/html; charset=utf-8')
+  response.setHeader('Content-Length', Buffer.byteLength(text))
+  response.writeHead(status).end(text)
+}

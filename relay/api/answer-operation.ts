@@ -1,0 +1,61 @@
+import * as v from 'valibot'
+import { TunnelError } from '../../shared/errors.ts'
+import type { Operation } from '../operations/operation.ts'
+import { runOperation } from '../operations/run.ts'
+import type { ApiCaller } from './caller.ts'
+import { etagOf, namesTag } from './etag.ts'
+import { type Exchange, readInput, watch } from './exchange.ts'
+import { once } from './replies.ts'
+import type { RouteTable } from './routes.ts'
+import { sendBody } from './send.ts'
+
+/** Runs an operation and sends what it gives. @throws {TunnelError} what it refuses with */
+export async function answerOperation(
+  exchange: Exchange,
+  operation: Operation,
+  caller: ApiCaller,
+  table: RouteTable,
+): Promise<void> {
+  const { request, relay, origin, limits } = exchange
+  const input = await readInput(exchange, operation)
+  const watched = watch(exchange, limits.operationMs)
+  const run = (other: Operation, params: object) => {
+    const asking = { relay, caller, source: origin.source, traceId: origin.traceId, signal: watched.signal }
+    return runOperation(other, asking, params).then((output) => bodyOf(other, output))
+  }
+  const work = async () => {
+    const ifMatch = request.headers['if-match']
+    if (ifMatch !== undefined) await refuseChanged(exchange, ifMatch, table, run)
+    return run(operation, input)
+  }
+  const key = request.headers['idempotency-key']
+  const isOnce = typeof key === 'string' && request.method === 'POST'
+  const target = `POST ${operation.http.path}`
+  const answer = isOnce ? once({ relay, caller, key, target, input }, work) : work()
+  // After the deadline nobody hears what becomes of it.
+  answer.catch(() => undefined)
+  const body = await Promise.race([answer, watched.late]).finally(watched.done)
+  sendBody(exchange, body, true)
+}
+
+/** What the schema says and no more, so that an operation cannot let slip what it only has at hand. */
+function bodyOf(operation: Operation, output: object): string {
+  return `${JSON.stringify(v.parse(operation.output, output))}\n`
+}
+
+/**
+ * Compares `If-Match` with the tag of what a GET of the same path gives to the same caller.
+ * @throws {TunnelError} PRECONDITION where it is another, or where nothing can be read there
+ */
+async function refuseChanged(
+  { request, path, params }: Exchange,
+  ifMatch: string,
+  table: RouteTable,
+  run: (operation: Operation, params: object) => Promise<string>,
+): Promise<void> {
+  if (request.method === 'GET' || request.method === 'HEAD') return
+  const reading = table.reading(path)
+  if (reading === undefined) throw new TunnelError('PRECONDITION', 'Nothing can be read under this path.')
+  const tag = etagOf(await run(reading, params))
+  if (!namesTag(ifMatch, tag, false)) throw new TunnelError('PRECONDITION')
+}
