@@ -14,6 +14,7 @@ export function holds(
   place: Place | undefined,
   isProduction: boolean,
 ): boolean {
+  if (right === 'self') return isOneself(caller, place)
   if (caller.kind === 'operator') return true
   if (place === undefined || place.tenantId !== caller.tenantId) return false
   const needsMark = isProduction && caller.via === 'api'
@@ -25,13 +26,26 @@ export function holds(
   )
 }
 
+/** Whoever has logged in may change the own password and factors, whatever the roles; a key may not, nor may the operator. */
+function isOneself(caller: Caller, place: Place | undefined): boolean {
+  return caller.kind === 'person' && caller.via === 'session' && caller.tenantId === place?.tenantId
+}
+
+/** Whether `caller` may give or take away a role: nobody gives rights at a place that he does not hold there himself. */
+export function mayGive(caller: Caller, assignment: Assignment): boolean {
+  if (caller.kind === 'operator') return true
+  return ROLE_RIGHTS[assignment.role].every((right) =>
+    caller.assignments.some((held) => ROLE_RIGHTS[held.role].includes(right) && covers(held, assignment)),
+  )
+}
+
 /** Whether `caller` may know that `place` exists: it holds something there, or within it. */
 export function sees(caller: Caller, place: Place): boolean {
   return caller.kind === 'operator' || place.tenantId === caller.tenantId
 }
 
 /** A role at a place holds for all within it. */
-function covers(assignment: Assignment, place: Place): boolean {
+export function covers(assignment: Assignment, place: Place): boolean {
   if (assignment.tenantId !== place.tenantId) return false
   if (assignment.environment !== undefined && assignment.environment !== place.environment) return false
   return assignment.site === undefined || assignment.site === place.site

@@ -23,6 +23,8 @@ export const RIGHTS = [
   'audit:read',
   'audit:write',
   'backup:write',
+  /** One's own password, factors, keys and sessions: in every role, and for who has logged in also without any. */
+  'self',
 ] as const
 
 export type Right = (typeof RIGHTS)[number]
@@ -47,6 +49,7 @@ export const ROLE_RIGHTS: Readonly<Record<Role, readonly Right[]>> = {
   owner: OF_TENANT,
   administrator: OF_TENANT.filter((right) => right !== 'tenant:write' && right !== 'support:write'),
   operator: [
+    'self',
     'tenant:read',
     'sites:read',
     'sites:write',
@@ -59,6 +62,7 @@ export const ROLE_RIGHTS: Readonly<Record<Role, readonly Right[]>> = {
     'freeze:write',
   ],
   auditor: [
+    'self',
     'tenant:read',
     'people:read',
     'sites:read',
@@ -69,6 +73,7 @@ export const ROLE_RIGHTS: Readonly<Record<Role, readonly Right[]>> = {
     'audit:read',
   ],
   developer: [
+    'self',
     'tenant:read',
     'sites:read',
     'connectors:read',

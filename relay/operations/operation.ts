@@ -31,6 +31,8 @@ export type Caller =
        * has left with a program. What is held by `api` counts in production only where the assignment says so.
        */
       readonly via: 'session' | 'api'
+      /** The session by which a person asks; undefined for keys and machines. */
+      readonly sessionId?: string
       /** When a person last showed a password or a second factor, in ms since 1970. */
       readonly authenticatedAt: number
     }

@@ -64,11 +64,13 @@ function personChanges(db: Database): Pick<PersonStore, 'addPerson' | 'removePer
       change(db, tenantId, act, async (tx, tell) => {
         const person = await findPerson(tx, tenantId, id)
         if (person === undefined) return false
+        const wasOwner = await hasOwner(tx, tenantId)
         await removeSecretsOf(tx, tenantId, id)
         for (const table of PERSON_TABLES) {
           await tx.deleteFrom(table).where('tenant_id', '=', tenantId).where('person_id', '=', id).execute()
         }
         await tx.deleteFrom('people').where('tenant_id', '=', tenantId).where('id', '=', id).execute()
+        if (!(await hasOwner(tx, tenantId)) && wasOwner) throw lastOwner()
         tell({ action: 'person.remove', object: id, outcome: 'OK', detail: person.login })
         return true
       }),
@@ -113,11 +115,19 @@ function roleChanges(db: Database): Pick<PersonStore, 'grantRole' | 'revokeRole'
           .where('site', '=', assignment.site ?? '')
           .executeTakeFirst()
         if (result.numDeletedRows === 0n) return false
+        if (assignment.role === 'owner' && !(await hasOwner(tx, tenantId))) throw lastOwner()
         await endSessionsOf(tx, tenantId, personId)
         tell({ action: 'role.revoke', object: personId, outcome: 'OK', ...describe(assignment) })
         return true
       }),
   }
+}
+
+/** A tenant that had an owner keeps one: so its setup never begins again. */
+function lastOwner(): TunnelError {
+  return new TunnelError('CONFLICT', 'It is the last owner of the tenant.', {
+    next: 'make somebody else an owner first',
+  })
 }
 
 function isSame(one: Assignment, other: Assignment): boolean {

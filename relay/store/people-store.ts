@@ -47,6 +47,8 @@ export interface SessionRecord {
 export interface NewSession extends SessionRecord {
   /** SHA-256 of the token, 32 bytes. */
   readonly hash: Uint8Array
+  /** What counts as one address of those where the person is known from. */
+  readonly address: string
 }
 
 export interface FactorRecord {
@@ -86,7 +88,10 @@ export interface PersonStore {
     person: { readonly id: string; readonly login: string },
     act: Act,
   ): Promise<void>
-  /** With sessions, keys, factors and links. @returns false where there is no such person */
+  /**
+   * With sessions, keys, factors and links. @returns false where there is no such person
+   * @throws {TunnelError} CONFLICT where it is the last owner
+   */
   removePerson(tenantId: string, id: string, act: Act): Promise<boolean>
   listAssignments(tenantId: string, personId: string): Promise<readonly Assignment[]>
   /**
@@ -94,7 +99,10 @@ export interface PersonStore {
    * @throws {TunnelError} NOT_FOUND where there is no such person, OVERLOADED where it has too many
    */
   grantRole(tenantId: string, personId: string, assignment: Assignment, act: Act): Promise<boolean>
-  /** Takes it back, and ends the sessions of the person. @returns false where there was no such assignment */
+  /**
+   * Takes it back, and ends the sessions of the person. @returns false where there was no such assignment
+   * @throws {TunnelError} CONFLICT where it is the last owner's
+   */
   revokeRole(tenantId: string, personId: string, assignment: Assignment, act: Act): Promise<boolean>
   /** True where somebody is owner of the whole tenant. */
   hasOwner(tenantId: string): Promise<boolean>

@@ -1,5 +1,4 @@
 import { type Selectable, sql } from 'kysely'
-import type { Act } from '../audit/record.ts'
 import { change, type Database } from './change.ts'
 import { type LoginStore, PERSON_MAX, type SessionRecord } from './people-store.ts'
 import type { Tables } from './tables.ts'
@@ -16,7 +15,7 @@ export function sessionQueries(
 
 function sessionChanges(db: Database): Pick<LoginStore, 'openSession' | 'rotateSession' | 'endSession'> {
   return {
-    openSession: (tenantId, { hash, ...session }, act) =>
+    openSession: (tenantId, { hash, address, ...session }, act) =>
       change(db, tenantId, act, async (tx, tell) => {
         const { id, personId, carrier, how, source, createdAt, authenticatedAt, seenAt } = session
         await tx
@@ -27,7 +26,7 @@ function sessionChanges(db: Database): Pick<LoginStore, 'openSession' | 'rotateS
           })
           .execute()
         await forgetOldest(tx, 'person_sessions', tenantId, personId)
-        await rememberAddress(tx, tenantId, personId, act)
+        await rememberAddress(tx, tenantId, { personId, address, at: act.at })
         await tx
           .updateTable('people')
           .set({ failures: 0 })
@@ -101,15 +100,17 @@ function sessionUse(db: Database): Pick<LoginStore, 'findSession' | 'touchSessio
   }
 }
 
-async function rememberAddress(tx: Database, tenantId: string, personId: string, act: Act): Promise<void> {
+async function rememberAddress(
+  tx: Database,
+  tenantId: string,
+  seen: { readonly personId: string; readonly address: string; readonly at: number },
+): Promise<void> {
+  const { personId, address, at } = seen
   await tx
     .insertInto('login_addresses')
-    .values({
-      ...{ tenant_id: tenantId, person_id: personId, address: act.source },
-      ...{ last_at: act.at, failures: 0 },
-    })
+    .values({ tenant_id: tenantId, person_id: personId, address, last_at: at, failures: 0 })
     .onConflict((conflict) =>
-      conflict.columns(['tenant_id', 'person_id', 'address']).doUpdateSet({ last_at: act.at, failures: 0 }),
+      conflict.columns(['tenant_id', 'person_id', 'address']).doUpdateSet({ last_at: at, failures: 0 }),
     )
     .execute()
   await forgetOldest(tx, 'login_addresses', tenantId, personId)

@@ -17,6 +17,7 @@ const SESSION = {
   createdAt: 1_000,
   authenticatedAt: 1_000,
   seenAt: 1_000,
+  address: 'local',
 } as const
 
 const KEY = { id: 'k', personId: 'ann', name: 'ci', createdAt: 1_000, expiresAt: 9_000 }

@@ -1,0 +1,102 @@
+import { TunnelError } from '../../shared/errors.ts'
+import type { Secret } from '../../shared/secret.ts'
+import type { Authenticator } from '../api/caller.ts'
+import { addressKey } from '../gateway/admission.ts'
+import type { Carrier, SessionRecord } from '../store/people-store.ts'
+import { actOf, newId, type Origin, type People } from './people.ts'
+import { makeToken, parseToken } from './token.ts'
+
+/** How long a session lives, in ms. */
+export const SESSION_LIFE = {
+  /** Without a request. */
+  idleMs: 30 * 60_000,
+  /** From the login, whatever happens. */
+  absoluteMs: 24 * 3_600_000,
+} as const
+
+/** How often the use of a session is noted: it ends so much before its time at most, and never after. */
+const NOTE_MS = 30_000
+
+/** A session and the token that carries it, which nobody but its bearer has. */
+export interface OpenedSession {
+  readonly token: Secret<string>
+  readonly session: SessionRecord
+  readonly expiresAt: number
+}
+
+/** Who has logged in, and how. */
+export interface Login {
+  readonly tenantId: string
+  readonly personId: string
+  readonly carrier: Carrier
+  /** For the audit and the list of sessions: `password`, `password totp`, `oidc`, `device`. */
+  readonly how: string
+  /** When the person was last asked to prove it, where that was not now. */
+  readonly authenticatedAt?: number
+}
+
+/**
+ * Begins a session of a person who has proved to be there, by whatever way: the end of every login.
+ * @throws {TunnelError} LOGIN where the tenant is closed
+ */
+export async function openSession(people: People, login: Login, origin: Origin): Promise<OpenedSession> {
+  const { store, effects, closed } = people
+  const { tenantId, personId, carrier, how } = login
+  if (closed.has(tenantId)) throw new TunnelError('LOGIN')
+  const { text, hash } = makeToken('session', tenantId, effects)
+  const now = effects.date()
+  const session = {
+    ...{ id: newId(people), personId, carrier, how, source: origin.source },
+    ...{ createdAt: now, authenticatedAt: login.authenticatedAt ?? now, seenAt: now },
+  }
+  const address = addressKey(origin.source)
+  await store.openSession(tenantId, { ...session, hash, address }, actOf(people, personId, origin))
+  return { token: text, session, expiresAt: now + SESSION_LIFE.absoluteMs }
+}
+
+/**
+ * Puts a new token in the place of a session's, after its person has proved again to be there.
+ * @throws {TunnelError} LOGIN where it has ended
+ */
+export async function renewSession(
+  people: People,
+  { tenantId, personId, sessionId }: { tenantId: string; personId: string; sessionId: string },
+  origin: Origin,
+): Promise<OpenedSession> {
+  const { text, hash } = makeToken('session', tenantId, people.effects)
+  const act = actOf(people, personId, origin)
+  const isRenewed = await people.store.rotateSession(tenantId, sessionId, hash, act)
+  const session = isRenewed ? await people.store.findSession(tenantId, hash) : undefined
+  if (session === undefined) throw new TunnelError('LOGIN')
+  return { token: text, session, expiresAt: session.createdAt + SESSION_LIFE.absoluteMs }
+}
+
+export function isAlive({ createdAt, seenAt }: SessionRecord, now: number): boolean {
+  return now - seenAt < SESSION_LIFE.idleMs && now - createdAt < SESSION_LIFE.absoluteMs
+}
+
+/** Knows the sessions of people. Asked for each request, so a session that ended is dead at once. */
+export function sessionAuthenticator(people: People): Authenticator {
+  const { store, effects, closed } = people
+  return async ({ kind, secret }) => {
+    const token = parseToken('session', secret.reveal())
+    if (token === undefined) return undefined
+    const { tenantId, hash } = token
+    const session = await store.findSession(tenantId, hash)
+    const now = effects.date()
+    if (session === undefined || session.carrier !== kind || !isAlive(session, now) || closed.has(tenantId)) {
+      throw new TunnelError('LOGIN', 'The session has ended.')
+    }
+    if (now - session.seenAt >= NOTE_MS) await store.touchSession(tenantId, hash, now)
+    const { personId, id, authenticatedAt } = session
+    return {
+      kind: 'person',
+      id: personId,
+      tenantId,
+      assignments: await store.listAssignments(tenantId, personId),
+      via: 'session',
+      authenticatedAt,
+      sessionId: id,
+    }
+  }
+}
