@@ -9,6 +9,12 @@ import type { ReleaseStatement } from '../shared/release/statement.ts'
 import { listen } from '../shared/tunnel/tcp-listener.ts'
 import { SUBPROTOCOL } from '../shared/version.ts'
 import { MAX_MESSAGE_BYTES } from '../shared/wire/websocket.ts'
+import { authenticatorsOf } from './api/authenticators.ts'
+import type { Authenticator } from './api/caller.ts'
+import { type Api, createApi } from './api/handler.ts'
+import { API_LIMITS, type ApiLimits } from './api/limits.ts'
+import { OPEN_ROUTES } from './api/open-routes.ts'
+import { STREAM_ROUTES } from './api/stream-routes.ts'
 import type { Audit } from './audit/record.ts'
 import { AuditTrail } from './audit/trail.ts'
 import { openAuthority, serverCertificateDirectory } from './authority/authority.ts'
@@ -23,6 +29,7 @@ import { Sessions } from './gateway/sessions.ts'
 import { Streams } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
 import { RelayCounts } from './metrics/counts.ts'
+import { OPERATIONS } from './operations/list.ts'
 import { Publications } from './publications.ts'
 
 /** Windows of the relay's own streams beyond 256 KiB each, in bytes for the whole process. */
@@ -52,6 +59,10 @@ export interface RelayOptions {
   readonly requiredRelease?: ReleaseStatement | undefined
   /** What those get who have proved nothing yet, where it is not ADMISSION_LIMITS. */
   readonly limits?: Partial<AdmissionLimits>
+  /** What callers of the API get, where it is not API_LIMITS. */
+  readonly apiLimits?: Partial<ApiLimits>
+  /** Sessions and tokens beside those of this relay: for tests that need no login. */
+  readonly authenticators?: readonly Authenticator[]
 }
 
 /** The library does the handshake only; its limits count all the same until it lets go of the socket. */
@@ -117,6 +128,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     isOwnHost: (host) => host === options.name || publications.byHost(host) === undefined,
     ingress: ingressOf(publications, streams, options),
     admission,
+    api: apiOf(options, () => relay),
     passThrough: (name) => (name === options.name ? undefined : passThrough(publications, streams, name)),
     isDraining: () => isDraining,
   })
@@ -136,15 +148,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await trail.stop()
     await authority.store[Symbol.asyncDispose]()
   }
-  const { host, port } = options.listen
-  await listen(gateway.server, host, port).catch(async (error: unknown) => {
-    await stop(0)
-    throw error
-  })
-  const bound = gateway.server.address() as net.AddressInfo
-  return {
-    address: { host: options.name, port: bound.port },
-    listening: { host, port: bound.port },
+  const listening = await listenOrStop(gateway, options.listen, stop)
+  const relay: Relay = {
+    address: { host: options.name, port: listening.port },
+    listening,
     authority,
     ...traffic,
     publications,
@@ -152,6 +159,33 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     trail,
     stop,
   }
+  return relay
+}
+
+/** @returns where it listens, with the port that the system chose */
+async function listenOrStop(
+  { server }: Gateway,
+  { host, port }: RelayOptions['listen'],
+  stop: (drainMs: number) => Promise<void>,
+): Promise<RelayOptions['listen']> {
+  await listen(server, host, port).catch(async (error: unknown) => {
+    await stop(0)
+    throw error
+  })
+  return { host, port: (server.address() as net.AddressInfo).port }
+}
+
+function apiOf({ effects, log, ...options }: RelayOptions, relay: () => Relay): Api {
+  return createApi({
+    operations: OPERATIONS,
+    open: OPEN_ROUTES,
+    streams: STREAM_ROUTES,
+    relay,
+    authenticators: (running) => [...authenticatorsOf(running), ...(options.authenticators ?? [])],
+    limits: { ...API_LIMITS, ...options.apiLimits },
+    effects,
+    log,
+  })
 }
 
 interface Certificates {

@@ -18,6 +18,7 @@ export async function answerOperation(
 ): Promise<void> {
   const { request, relay, origin, limits } = exchange
   const input = await readInput(exchange, operation)
+  exchange.onAsked()
   const watched = watch(exchange, limits.operationMs)
   const run = (other: Operation, params: object) => {
     const asking = { relay, caller, source: origin.source, traceId: origin.traceId, signal: watched.signal }

@@ -25,6 +25,7 @@ export async function answerStream(
 ): Promise<void> {
   const { relay, origin, limits } = exchange
   const params = await readInput(exchange, route)
+  exchange.onAsked()
   const watched = watch(exchange, undefined)
   const asking = { relay, source: origin.source, traceId: origin.traceId, signal: watched.signal }
   const { context, input } = await admit(route, { ...asking, caller: listener.caller }, params)

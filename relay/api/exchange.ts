@@ -31,6 +31,8 @@ export interface Exchange {
   readonly limits: ApiLimits
   readonly effects: Effects
   readonly visit: Visit
+  /** Calls when the operation is asked for: from then on it notes refusals itself. */
+  readonly onAsked: () => void
 }
 
 /**

@@ -18,7 +18,7 @@ import { presentedBy, refuseForeignPage } from './evidence.ts'
 import type { Exchange, Visit } from './exchange.ts'
 import type { ApiLimits } from './limits.ts'
 import { openApiText } from './openapi.ts'
-import { noteRefusal } from './refusal.ts'
+import { noteEarlyRefusal } from './refusal.ts'
 import { API_PREFIX, type ApiRoute, type RouteLists, RouteTable, routesOf } from './routes.ts'
 import { sendBody } from './send.ts'
 
@@ -42,106 +42,113 @@ export interface Api {
   handle(request: IncomingMessage, response: ServerResponse, visit: Visit): Promise<void>
 }
 
+/** What is known of a request so far, for its refusal. */
+interface Progress {
+  route?: ApiRoute
+  caller?: ApiCaller
+  /** Refusals are noted by who makes them, or nobody tried anything. */
+  isQuiet: boolean
+}
+
 /** The API of a relay: everything in its lists, and nothing else. */
 export function createApi(options: ApiOptions): Api {
   const routes = routesOf(options)
-  const table = new RouteTable(routes)
-  const { limits, effects } = options
-  const { addressPerSecond, addressBurst, callerPerSecond, callerBurst } = limits
-  const addresses = new KeyedBuckets({ perSecond: addressPerSecond, burst: addressBurst, maxKeys: MAX_KEYS })
-  const callers = new KeyedBuckets({ perSecond: callerPerSecond, burst: callerBurst, maxKeys: MAX_KEYS })
-  const streams = new Map<string, number>()
-
-  const answer = async (request: IncomingMessage, response: ServerResponse, visit: Visit, log: Trace) => {
-    const origin = originOf(request, visit.traceId)
-    if (!addresses.take(addressKey(origin.source), effects.now())) throw new TunnelError('ENHANCE_CALM')
-    const relay = options.relay()
-    const own = ownOrigin(request, relay)
-    const [path = '', query = ''] = splitTarget(request.url ?? '')
-    log.allow = () => table.allow(path)
-    const { route, params } = table.find(request.method ?? '', path)
-    log.route = route
-    const presented = presentedBy(request, origin)
-    if (route.kind !== 'open' || route.definition.isCrossSite !== true) {
-      refuseForeignPage(request, own, presented?.kind === 'cookie')
-    }
-    const exchange: Exchange = {
-      request,
-      response,
-      relay,
-      origin,
-      path,
-      params,
-      query,
-      limits,
-      effects,
-      visit,
-    }
-    if (route.kind === 'description') {
-      sendBody(exchange, openApiText(routes), false)
-      return
-    }
-    const authenticate = () => identify(options.authenticators(relay), presented)
-    if (route.kind === 'open') {
-      const caller = await authenticate().catch(() => undefined)
-      return answerOpen(exchange, route.definition, caller)
-    }
-    const caller = await authenticate()
-    log.caller = caller
-    if (!callers.take(callerKey(caller), effects.now())) throw new TunnelError('ENHANCE_CALM')
-    if (route.kind === 'stream')
-      return answerStream(exchange, route.definition, { caller, authenticate, streams })
-    return answerOperation(exchange, route.definition, caller, table)
+  const context: Context = {
+    ...options,
+    routes,
+    table: new RouteTable(routes),
+    addresses: bucketsOf(options.limits.addressPerSecond, options.limits.addressBurst),
+    callers: bucketsOf(options.limits.callerPerSecond, options.limits.callerBurst),
+    openStreams: new Map(),
   }
-
   return {
     async handle(request, response, visit) {
-      const trace: Trace = {}
+      const progress: Progress = { isQuiet: true }
       try {
-        const fault = requestFault(request, MAX_HEADERS)
-        if (fault !== undefined) throw fault
-        await answer(request, response, visit, trace)
+        await answer(context, { request, response, visit }, progress)
       } catch (cause) {
-        refuse(options, { request, response, visit, trace }, cause)
+        refuse(context, { request, response, visit }, progress, cause)
       }
     },
   }
 }
 
-/** What is known of a request when it is refused. */
-interface Trace {
-  route?: ApiRoute
-  caller?: ApiCaller
-  allow?: () => string
+interface Context extends ApiOptions {
+  readonly routes: readonly ApiRoute[]
+  readonly table: RouteTable
+  readonly addresses: KeyedBuckets
+  readonly callers: KeyedBuckets
+  /** Streams that each caller has open. */
+  readonly openStreams: Map<string, number>
 }
 
-interface Refused {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly visit: Visit
-  readonly trace: Trace
+function bucketsOf(perSecond: number, burst: number): KeyedBuckets {
+  return new KeyedBuckets({ perSecond, burst, maxKeys: MAX_KEYS })
 }
 
-function refuse({ log, effects, relay }: ApiOptions, refused: Refused, cause: unknown): void {
-  const { request, response, visit, trace } = refused
+type Incoming = Pick<Exchange, 'request' | 'response' | 'visit'>
+
+async function answer(context: Context, incoming: Incoming, progress: Progress): Promise<void> {
+  const { table, limits, effects } = context
+  const { request, visit } = incoming
+  const fault = requestFault(request, MAX_HEADERS)
+  if (fault !== undefined) throw fault
+  const origin = originOf(request, visit.traceId)
+  take(context.addresses, addressKey(origin.source), effects)
+  const relay = context.relay()
+  const own = ownOrigin(request, relay)
+  const [path, query] = splitTarget(request.url ?? '')
+  const { route, params } = table.find(request.method ?? '', path)
+  Object.assign(progress, { route, isQuiet: false })
+  const presented = presentedBy(request, origin)
+  if (route.kind !== 'open' || route.definition.isCrossSite !== true) {
+    refuseForeignPage(request, own, presented?.kind === 'cookie')
+  }
+  const onAsked = () => {
+    progress.isQuiet = true
+  }
+  const exchange = { ...incoming, relay, origin, path, params, query, limits, effects, onAsked }
+  const authenticate = () => identify(context.authenticators(relay), presented)
+  if (presented === undefined || route.kind === 'open') progress.isQuiet = true
+  if (route.kind === 'description') return sendBody(exchange, openApiText(context.routes), false)
+  if (route.kind === 'open') {
+    return answerOpen(exchange, route.definition, await authenticate().catch(() => undefined))
+  }
+  const caller = await authenticate()
+  progress.caller = caller
+  take(context.callers, callerKey(caller), effects)
+  if (route.kind === 'operation') return answerOperation(exchange, route.definition, caller, table)
+  return answerStream(exchange, route.definition, { caller, authenticate, streams: context.openStreams })
+}
+
+function refuse(context: Context, incoming: Incoming, progress: Progress, cause: unknown): void {
+  const { request, response, visit } = incoming
   const { traceId } = visit
+  const { route, caller, isQuiet } = progress
   const error = isTunnelError(cause) ? cause : new TunnelError('INTERNAL', '', { cause })
-  if (error.code === 'INTERNAL')
-    log.error({ err: cause, traceId, operation: trace.route?.definition.name }, 'api failed')
-  noteRefusal(relay().trail.audit, {
-    ...trace,
-    origin: originOf(request, traceId),
-    error,
-    method: request.method ?? '',
-  })
+  if (error.code === 'INTERNAL') {
+    context.log.error({ err: cause, traceId, operation: route?.definition.name }, 'api failed')
+  }
+  if (!isQuiet && route !== undefined) {
+    const { audit } = context.relay().trail
+    noteEarlyRefusal(audit, { route, caller, origin: originOf(request, traceId), error })
+  }
   if (response.headersSent || response.destroyed) {
     response.destroy()
     return
   }
-  if (error.code === 'LOGIN' || error.code === 'LOGIN_AGAIN')
+  if (error.code === 'LOGIN' || error.code === 'LOGIN_AGAIN') {
     response.setHeader('WWW-Authenticate', 'Bearer realm="sallyport"')
-  if (error.code === 'HTTP_METHOD') response.setHeader('Allow', trace.allow?.() ?? '')
-  sendProblem({ request, response }, error, traceId, effects)
+  }
+  if (error.code === 'HTTP_METHOD') {
+    response.setHeader('Allow', context.table.allow(splitTarget(request.url ?? '')[0]))
+  }
+  sendProblem({ request, response }, error, traceId, context.effects)
+}
+
+/** @throws {TunnelError} ENHANCE_CALM */
+function take(buckets: KeyedBuckets, key: string, { now }: Pick<Effects, 'now'>): void {
+  if (!buckets.take(key, now())) throw new TunnelError('ENHANCE_CALM')
 }
 
 function originOf(request: IncomingMessage, traceId: string): RequestOrigin {

@@ -4,8 +4,11 @@ import type { Operation } from '../operations/operation.ts'
 import type { OpenRoute } from './open-route.ts'
 import type { StreamRoute } from './stream-route.ts'
 
+/** What begins so is the API's to answer. */
+export const API_ROOT = '/api/'
+
 /** Before every path of the API. */
-export const API_PREFIX = '/api/v1'
+export const API_PREFIX = `${API_ROOT}v1`
 
 /** Where the description of the API is. */
 export const OPENAPI_PATH = '/openapi.json'

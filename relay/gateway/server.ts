@@ -9,6 +9,8 @@ import { sendProblem, writeProblem } from '../../shared/http/problem.ts'
 import { HTTP_SERVER_OPTIONS, hardenServer } from '../../shared/http/server.ts'
 import { certificateSubject, type Subject } from '../../shared/identity/subject.ts'
 import { SUBPROTOCOL } from '../../shared/version.ts'
+import type { Api } from '../api/handler.ts'
+import { API_ROOT } from '../api/routes.ts'
 import { refusalEvent } from '../audit/session-events.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { identify } from '../authority/identify.ts'
@@ -46,6 +48,7 @@ export interface ServerOptions extends AcceptContext {
   /** True for the relay's own name, false for what may be a published host. */
   readonly isOwnHost: (host: string) => boolean
   readonly ingress: HttpIngress
+  readonly api: Api
   readonly admission: Admission
   readonly counts: Pick<RelayCounts, 'refused'>
   /** See FrontDoorOptions. */
@@ -85,9 +88,11 @@ export function createGateway(options: ServerOptions): Gateway {
   const door = guardFrontDoor(server, options)
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (isOwn(options, request)) {
-      answerRoute(routeContext, request, response, newTrace(options)).catch((err: unknown) => {
-        options.log.error({ err }, 'route failed')
-      })
+      const visit = { traceId: newTrace(options), stay: () => mayVisit(door, request.socket) }
+      const answered = request.url?.startsWith(API_ROOT)
+        ? options.api.handle(request, response, visit)
+        : answerRoute(routeContext, request, response, visit.traceId)
+      answered.catch((err: unknown) => options.log.error({ err }, 'route failed'))
     } else if (mayVisit(door, request.socket)) options.ingress.handle(request, response)
     else sendProblem({ request, response }, tooMany(), newTrace(options), options.effects)
   }
