@@ -115,6 +115,8 @@ export class HttpConnect {
     this.#count()
     const challenges = head.status === 407 ? parseChallenges(head.values('proxy-authenticate')) : []
     this.#tell(head, challenges)
+    // Some say 401 where they mean 407 (tinyproxy does to a wrong password).
+    if (head.status === 401 && this.#authorization !== undefined) throw this.#notTaken()
     if (head.status !== 407) throw this.#notOpened(head)
     const { credentials, effects } = this.#options
     if (credentials === undefined) throw this.#authFault(`It offers ${listed(challenges)}.`)
@@ -123,15 +125,15 @@ export class HttpConnect {
       throw this.#authFault(`It offers ${listed(challenges)}; NTLM, Digest and Basic are supported.`)
     }
     this.#authorization = this.#auth.answer(challenges)
-    if (this.#authorization === undefined) {
-      throw this.#authFault(
-        `It does not take the user and the password that it was given (${this.#auth.scheme}).`,
-        {
-          cause: new CredentialsRefused(),
-          next: 'put the right USER:PASSWORD into the credentials file; the next attempt is minutes away, so that the account is not locked',
-        },
-      )
-    }
+    if (this.#authorization === undefined) throw this.#notTaken()
+  }
+
+  #notTaken(): TunnelError {
+    const text = `It does not take the user and the password that it was given (${this.#auth?.scheme}).`
+    return this.#authFault(text, {
+      cause: new CredentialsRefused(),
+      next: 'put the right USER:PASSWORD into the credentials file; the next attempt is minutes away, so that the account is not locked',
+    })
   }
 
   #count(): void {
@@ -156,6 +158,8 @@ export class HttpConnect {
     return new TunnelError(
       'PROXY_REFUSED',
       `${formatRoute(this.#options.proxy)} answered CONNECT ${this.#authority} with ${head.status} ${head.reason}${more}.`,
+      // What it thinks of the password is not known: to be safe it counts as refused. A gateway's error comes after that.
+      this.#authorization === undefined || head.status >= 500 ? {} : { cause: new CredentialsRefused() },
     )
   }
 

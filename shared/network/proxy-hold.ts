@@ -6,7 +6,10 @@ import { formatRoute, type ProxyCredentials, type ProxyRoute } from './route.ts'
 /** How long a refused password is not sent again, in ms: doubled with each refusal. Directories lock after 3 to 10. */
 const HOLD = { first: 300_000, most: 3_600_000 } as const
 
-/** The cause of a PROXY_AUTH whose proxy had seen the password: only that counts against the account. */
+/**
+ * The cause of an error whose proxy had seen the password and did not open the way. With PROXY_AUTH it refused the password;
+ * with another code it may have.
+ */
 export class CredentialsRefused extends Error {}
 
 interface State {
@@ -49,7 +52,7 @@ export class ProxyHold {
       Object.assign(state, { isProved: true, refusals: 0 })
       return result
     } catch (err) {
-      if (isTunnelError(err) && err.cause instanceof CredentialsRefused) this.#refused(state)
+      if (isRefusal(err) && (err.code === 'PROXY_AUTH' || !state.isProved)) this.#refused(state)
       throw err
     } finally {
       state.pending = undefined
@@ -76,11 +79,15 @@ export class ProxyHold {
   }
 }
 
+function isRefusal(err: unknown): err is TunnelError {
+  return isTunnelError(err) && err.cause instanceof CredentialsRefused
+}
+
 function heldBack(proxy: ProxyRoute, leftMs: number): TunnelError {
   const minutes = Math.ceil(leftMs / 60_000)
   return new TunnelError(
     'PROXY_AUTH',
-    `${formatRoute(proxy)} refused the user or the password; they are not sent again for ${minutes} min.`,
+    `${formatRoute(proxy)} did not open the way for this user and password; they are not sent again for ${minutes} min.`,
     { next: 'put the right USER:PASSWORD into the credentials file: then it is tried at once' },
   )
 }

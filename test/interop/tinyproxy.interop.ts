@@ -61,6 +61,13 @@ describe('tinyproxy', () => {
     await site.echoes('pac')
   })
 
+  it('refuses a wrong password in its own way, and that is understood', async () => {
+    const file = await site.credentials('wrong', 'wrong')
+    const flags = ['--proxy', `http://127.0.0.1:${port}`, '--proxy-credentials-file', file]
+    const { failure } = await site.join('wrong', ...flags)
+    assert.equal(failure?.code, 'PROXY_AUTH')
+  })
+
   it('is not lost a password to that was left out', async () => {
     const { failure } = await site.join('none', '--proxy', `http://127.0.0.1:${port}`)
     assert.equal(failure?.code, 'PROXY_AUTH')

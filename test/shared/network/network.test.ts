@@ -118,6 +118,36 @@ describe('a network with a proxy', () => {
     assert.equal(sent(), 2)
   })
 
+  it('takes 401 for a refused password, and 403 for one that may be, until it was once taken', async (t) => {
+    const target = await targetFor(t)
+    const refusing = (status: string) => (head: string) =>
+      head.includes('Proxy-Authorization')
+        ? `HTTP/1.1 ${status} No\r\nContent-Length: 0\r\n\r\n`
+        : challenge('Basic realm="x"')
+    const confused = await proxyFor(t, refusing('401'))
+    await assert.rejects(
+      createNetwork(planBy(confused.route, { credentials }), realEffects).reach(target, inTime()),
+      {
+        code: 'PROXY_AUTH',
+      },
+    )
+    const strict = await proxyFor(t, refusing('403'))
+    const network = createNetwork(planBy(strict.route, { credentials }), realEffects)
+    await assert.rejects(network.reach(target, inTime()), { code: 'PROXY_REFUSED' })
+    await assert.rejects(network.reach(target, inTime()), { code: 'PROXY_AUTH', message: /not sent again/ })
+    const behind = await proxyFor(t, refusing('503'))
+    const waiting = createNetwork(planBy(behind.route, { credentials }), realEffects)
+    for (const _attempt of [1, 2])
+      await assert.rejects(waiting.reach(target, inTime()), { code: 'PROXY_REFUSED' })
+    const later = await proxyFor(t, needsBasic)
+    const known = createNetwork(planBy(later.route, { credentials }), realEffects)
+    const socket = await known.reach(target, inTime())
+    socket.destroy()
+    later.answer = refusing('403')
+    for (const _attempt of [1, 2])
+      await assert.rejects(known.reach(target, inTime()), { code: 'PROXY_REFUSED' })
+  })
+
   it('does not hold a password back that was never sent', async (t) => {
     const proxy = await proxyFor(t, () => challenge('Negotiate'))
     const network = createNetwork(planBy(proxy.route, { credentials }), realEffects)
