@@ -1,24 +1,18 @@
 import type { Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
-import { relayCommand } from './relay-command.ts'
+import { registerFreezes } from './freeze-commands.ts'
+import { registerGrants } from './grant-commands.ts'
+import {
+  type DataFlags,
+  type PlaceFlags,
+  placeCommand,
+  relayCommand,
+  type TenantFlags,
+  tenantCommand,
+  type ViewFlags,
+  viewCommand,
+} from './relay-command.ts'
 import type { UpOptions } from './up-command.ts'
-
-interface DataFlags {
-  readonly data: string
-}
-
-interface TenantFlags extends DataFlags {
-  readonly tenant: string
-}
-
-interface PlaceFlags extends TenantFlags {
-  readonly env: string
-}
-
-/** Without an environment they show all of the tenant. */
-interface ViewFlags extends TenantFlags {
-  readonly env?: string
-}
 
 interface RemovalFlags extends DataFlags {
   readonly export?: string
@@ -38,23 +32,13 @@ export function register(program: Command): void {
   addUp(relay)
   addJoinToken(relay)
   addConnector(relay)
+  registerGrants(relay)
+  registerFreezes(relay)
   addPublish(relay)
   addInspection(relay)
   addTenants(relay)
   addRekey(relay)
   addEnvironments(relay)
-}
-
-function tenantCommand(parent: Command, name: string, description: string): Command {
-  return relayCommand(parent, name, description).option('--tenant <NAME>', 'whose', 'default')
-}
-
-function placeCommand(parent: Command, name: string, description: string): Command {
-  return tenantCommand(parent, name, description).option('--env <NAME>', 'in which environment', 'production')
-}
-
-function viewCommand(parent: Command, name: string, description: string): Command {
-  return tenantCommand(parent, name, description).option('--env <NAME>', 'one environment only')
 }
 
 function addUp(relay: Command): void {
@@ -71,6 +55,7 @@ function addUp(relay: Command): void {
     .option('--metrics <HOST:PORT>', 'numbers for Prometheus at http://HOST:PORT/metrics; loopback only')
     .option('--certificate-life <TIME>', "lifetime of agents' certificates, 2m to 90d", '7d')
     .option('--key-command <PROGRAM>', 'a program that wraps the keys of secrets, in the place of master.key')
+    .option('--delivery-range <CIDR...>', 'audit records may be sent there too, not to the internet only')
     .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
     .action(
       runAction(async ({ signal, output }, flags: Omit<UpOptions, 'signal' | 'output'>) => {

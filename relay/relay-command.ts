@@ -11,3 +11,38 @@ export function relayCommand(parent: Command, name: string, description: string)
     .option('--data <DIR>', 'data directory of the relay', DEFAULT_DATA)
     .option('--json', 'one JSON object a line')
 }
+
+/** Of a command about a data directory. */
+export interface DataFlags {
+  readonly data: string
+}
+
+/** Of a command about a tenant. */
+export interface TenantFlags extends DataFlags {
+  readonly tenant: string
+}
+
+/** Of a command about an environment. */
+export interface PlaceFlags extends TenantFlags {
+  readonly env: string
+}
+
+/** Without an environment they show all of the tenant. */
+export interface ViewFlags extends TenantFlags {
+  readonly env?: string
+}
+
+/** Adds a command about a tenant. */
+export function tenantCommand(parent: Command, name: string, description: string): Command {
+  return relayCommand(parent, name, description).option('--tenant <NAME>', 'whose', 'default')
+}
+
+/** Adds a command about an environment. */
+export function placeCommand(parent: Command, name: string, description: string): Command {
+  return tenantCommand(parent, name, description).option('--env <NAME>', 'in which environment', 'production')
+}
+
+/** Adds a command that shows a tenant, or one environment of it. */
+export function viewCommand(parent: Command, name: string, description: string): Command {
+  return tenantCommand(parent, name, description).option('--env <NAME>', 'one environment only')
+}

@@ -26,7 +26,7 @@ export function tenantPlace({ tenant }: { readonly tenant: string }): Place {
 export function placeOf(input: {
   readonly tenant: string
   readonly environment?: string | undefined
-  readonly site?: string
+  readonly site?: string | undefined
 }): Place {
   const { tenant, environment, site } = input
   return { tenantId: tenant, environment, site }

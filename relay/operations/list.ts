@@ -1,4 +1,8 @@
 import { listAudit, showCheckpoint, verifyAudit } from './audit.ts'
+import { addDelivery, listDeliveries, removeDelivery, testDelivery } from './delivery.ts'
+import { addFreeze, listFreezes, removeFreeze } from './freeze.ts'
+import { approveGrantRequest, listGrantRequests, refuseGrantRequest, requestGrant } from './grant-requests.ts'
+import { addGrant, listGrants, removeGrant } from './grants.ts'
 import { addConnector, inviteAgent, revokeAgent, revokeConnector, showInventory } from './identities.ts'
 import type { Operation } from './operation.ts'
 import { addPublication, removePublication } from './publications.ts'
@@ -37,4 +41,18 @@ export const OPERATIONS: readonly Operation[] = [
   listAudit,
   verifyAudit,
   showCheckpoint,
+  addDelivery,
+  listDeliveries,
+  removeDelivery,
+  testDelivery,
+  addGrant,
+  removeGrant,
+  listGrants,
+  requestGrant,
+  listGrantRequests,
+  approveGrantRequest,
+  refuseGrantRequest,
+  addFreeze,
+  removeFreeze,
+  listFreezes,
 ]
