@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage, Server, ServerOptions } from 'node:http'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type Effects, realEffects } from '../effects.ts'
 import { TunnelError } from '../errors.ts'
@@ -24,8 +24,22 @@ export const HTTP_SERVER_OPTIONS = {
   /** A client that vanished without a word is found by TCP. */
   keepAlive: true,
   keepAliveInitialDelay: 30_000,
-  shouldUpgradeCallback: isWebSocketHandshake,
+  shouldUpgradeCallback: (request) => isWebSocketHandshake(request) && !isAnswering(request.socket),
 } as const satisfies ServerOptions
+
+/**
+ * True while an answer is under way on a connection, by the place where node keeps it. An upgrade that comes behind such a
+ * request is a plain request (RFC 9110 section 7.8 leaves that to the server): there cannot be two answers at once, and node
+ * throws where somebody tries.
+ */
+function isAnswering(socket: Duplex): boolean {
+  return answerOn(socket) !== undefined
+}
+
+function answerOn(socket: Duplex): { readonly headersSent: boolean } | undefined {
+  const { _httpMessage: response } = socket as Duplex & { _httpMessage?: { headersSent: boolean } | null }
+  return response ?? undefined
+}
 
 /** How long a refused connection may still take in what it has sent, in milliseconds. */
 const LINGER_MS = 1_000
@@ -37,6 +51,11 @@ const LINGER_MS = 1_000
  */
 export function hardenServer(server: Server, effects: Pick<Effects, 'after'> = realEffects): void {
   server.maxHeadersCount = 0
+  // node reads nothing more behind a request that asks for an upgrade, whether it gets one or not: a client that sent more
+  // would wait for ever.
+  server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
+  })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     refuseConnection(error, socket, effects)
   })
@@ -60,10 +79,9 @@ function refuseConnection(
   effects.after(LINGER_MS, () => socket.destroy())
 }
 
-/** node keeps the response in work here, and its own handler of this event looks at the same place. */
+/** node's own handler of this event looks at the same place. */
 function hasBegunToAnswer(socket: Duplex): boolean {
-  const { _httpMessage: response } = socket as Duplex & { _httpMessage?: { headersSent: boolean } | null }
-  return response?.headersSent === true
+  return answerOn(socket)?.headersSent === true
 }
 
 function faultOf(error: NodeJS.ErrnoException): TunnelError {

@@ -2,6 +2,7 @@ import type { FuzzTarget } from '../target.ts'
 import { clientHello } from './client-hello.ts'
 import { handshakes } from './handshake.ts'
 import { httpRequests } from './http.ts'
+import { proxies } from './proxy.ts'
 import { session } from './session.ts'
 import { texts } from './texts.ts'
 import { websocket } from './websocket.ts'
@@ -13,5 +14,6 @@ export const TARGETS: readonly FuzzTarget[] = [
   ...handshakes,
   clientHello,
   httpRequests,
+  ...proxies,
   ...texts,
 ]
