@@ -2,7 +2,7 @@ import type * as v from 'valibot'
 import { parseDuration } from '../shared/config/duration.ts'
 import { writePrivateFile } from '../shared/config/private-file.ts'
 import { TunnelError } from '../shared/errors.ts'
-import { askRelay, type CommandContext } from './ask-relay.ts'
+import { type Asked, askRelay, type CommandContext } from './ask-relay.ts'
 import { JOIN_TTL } from './authority/invite.ts'
 import {
   addConnector,
@@ -12,7 +12,6 @@ import {
   revokeConnector,
   showInventory,
 } from './operations/identities.ts'
-import type { Operation } from './operations/operation.ts'
 import { addPublication, removePublication } from './operations/publications.ts'
 
 interface Context extends CommandContext {
@@ -120,7 +119,7 @@ export function publicationLines(rows: v.InferOutput<typeof publicationRows>): s
 /** Asks about what the flags name: a tenant, and an environment where one is named or meant. */
 export function call<Answer extends object>(
   context: ViewContext,
-  operation: Pick<Operation<unknown, Answer>, 'name' | 'output'>,
+  operation: Asked<Answer>,
   params: object,
 ): Promise<Answer> {
   const { tenant, env } = context

@@ -1,0 +1,133 @@
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import * as v from 'valibot'
+import { ERRORS, type ErrorCode, TunnelError } from '../errors.ts'
+import type { RelayAddress } from '../identity/relay-address.ts'
+import {
+  type RelayTrust,
+  relayConnectError,
+  relayHandshakeOptions,
+  relayTlsOptions,
+} from '../identity/relay-tls.ts'
+import type { Secret } from '../secret.ts'
+import { printable } from './printable.ts'
+
+/** Most bytes of an answer. */
+const ANSWER_MAX_BYTES = 8 * 1024 * 1024
+
+export interface RemoteRequest {
+  readonly method: string
+  /** With the query, percent-encoded. */
+  readonly path: string
+  /** Sent as JSON; nothing where it is left out. */
+  readonly body?: object | undefined
+}
+
+/** The relay that is asked, and as whom. */
+export interface RemoteRelay {
+  readonly address: RelayAddress
+  /** PEM of its CA; without it the roots of the system count. */
+  readonly ca?: string | undefined
+  /** Left out for what needs no login. */
+  readonly token?: Secret<string> | undefined
+}
+
+export interface RemoteOptions {
+  readonly signal: AbortSignal
+  /** For the whole call, in ms; 30,000 by default. */
+  readonly timeoutMs?: number
+}
+
+const problemSchema = v.object({
+  code: v.pipe(
+    v.string(),
+    v.check((code) => Object.hasOwn(ERRORS, code)),
+    v.transform((code) => code as ErrorCode),
+  ),
+  detail: v.pipe(v.string(), v.maxLength(1_000)),
+  next: v.pipe(v.string(), v.maxLength(1_000)),
+})
+
+/**
+ * Asks the API of a relay. Redirects are not followed: a token goes nowhere but to the relay that TLS proved.
+ * @throws {TunnelError} RELAY_UNREACHABLE, RELAY_IDENTITY, CLOCK; PROTOCOL where the answer has no known form; and what the
+ * relay refuses with
+ */
+export async function callRemote(
+  relay: RemoteRelay,
+  { method, path, body }: RemoteRequest,
+  { signal, timeoutMs = 30_000 }: RemoteOptions,
+): Promise<unknown> {
+  const { address, ca, token } = relay
+  const content = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
+  const request = httpsRequest({
+    ...tlsOf(address, ca),
+    host: address.host,
+    port: address.port,
+    method,
+    path,
+    agent: false,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    headers: {
+      accept: 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
+      ...(content === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': content.length }),
+    },
+  })
+  try {
+    const response = await send(request, content)
+    const text = await readAll(response)
+    if (response.statusCode === 200) return JSON.parse(text)
+    throw problemOf(response.statusCode ?? 0, text)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof SyntaxError) throw notUnderstood(200)
+    throw relayConnectError(error, address)
+  } finally {
+    request.destroy()
+  }
+}
+
+function tlsOf({ host }: RelayAddress, ca: string | undefined) {
+  const trust: RelayTrust | undefined = ca === undefined ? undefined : { serverName: host, ca }
+  return trust === undefined ? relayHandshakeOptions(host) : relayTlsOptions(trust)
+}
+
+function send(request: ClientRequest, body: Buffer | undefined): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.on('response', resolve)
+    request.on('error', reject)
+    request.end(body)
+  })
+}
+
+async function readAll(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > ANSWER_MAX_BYTES) throw new TunnelError('PROTOCOL', 'The answer of the relay is too long.')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, length).toString('utf8')
+}
+
+/** What the relay refuses with. It is printed on a terminal: nothing but plain text. */
+function problemOf(status: number, text: string): TunnelError {
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), problemSchema), text)
+  if (!parsed.success) return notUnderstood(status)
+  const { code, detail, next } = parsed.output
+  return new TunnelError(code, printable(detail), { next: printable(next) })
+}
+
+function notUnderstood(status: number): TunnelError {
+  return new TunnelError(
+    'PROTOCOL',
+    `The relay answered with status ${status} in a form that this command does not know.`,
+    {
+      next: 'is there a proxy on the way? compare versions: sallyport --version',
+    },
+  )
+}
