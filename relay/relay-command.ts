@@ -12,9 +12,18 @@ export function relayCommand(parent: Command, name: string, description: string)
     .option('--json', 'one JSON object a line')
 }
 
-/** Of a command about a data directory. */
+/** Adds a command that asks a running relay: the one of the data directory, or another one. */
+export function askingCommand(parent: Command, name: string, description: string): Command {
+  return relayCommand(parent, name, description).option(
+    '--relay <URL>',
+    'ask the relay at https://HOST[:PORT] instead, as whoever logged in there: sallyport login',
+  )
+}
+
+/** Of a command that asks a running relay. */
 export interface DataFlags {
   readonly data: string
+  readonly relay?: string
 }
 
 /** Of a command about a tenant. */
@@ -34,7 +43,7 @@ export interface ViewFlags extends TenantFlags {
 
 /** Adds a command about a tenant. */
 export function tenantCommand(parent: Command, name: string, description: string): Command {
-  return relayCommand(parent, name, description).option('--tenant <NAME>', 'whose', 'default')
+  return askingCommand(parent, name, description).option('--tenant <NAME>', 'whose', 'default')
 }
 
 /** Adds a command about an environment. */

@@ -27,8 +27,7 @@ export function remoteRequest(
     const body = rest.length > 0 ? Object.fromEntries(rest) : undefined
     return { method: http.method, path: API_PREFIX + path, body }
   }
-  const query = new URLSearchParams(
-    rest.flatMap(([name, value]) => [value].flat().map((one) => [name, String(one)])),
-  )
+  const query = new URLSearchParams()
+  for (const [name, value] of rest) for (const one of [value].flat()) query.append(name, String(one))
   return { method: 'GET', path: `${API_PREFIX}${path}${query.size > 0 ? `?${query}` : ''}` }
 }
