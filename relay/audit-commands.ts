@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
 import type { AuditFlags, ChainFlags, VerifyFlags } from './audit/show.ts'
+import type { AddOptions } from './delivery-commands.ts'
 import { relayCommand } from './relay-command.ts'
 
 /** Adds `audit` and its commands to the program. */
@@ -12,6 +13,7 @@ export function register(program: Command): void {
   addList(audit)
   addExport(audit)
   addCheckpoint(audit)
+  addDeliveries(audit)
 }
 
 function chainCommand(parent: Command, name: string, description: string): Command {
@@ -78,4 +80,49 @@ function addCheckpoint(audit: Command): void {
       await checkpoint({ ...flags, signal, output })
     }),
   )
+}
+
+interface TenantFlags {
+  readonly data: string
+  readonly tenant: string
+}
+
+function addDeliveries(audit: Command): void {
+  const delivery = audit.command('delivery').description('where records are sent while they are written')
+  const command = (name: string, description: string) =>
+    relayCommand(delivery, name, description).option('--tenant <NAME>', 'whose records', 'default')
+  command('add', 'send records to a webhook, or to a receiver of syslog over TLS')
+    .argument('<NAME>')
+    .option('--webhook <URL>', 'https only; the key that signs is shown once')
+    .option('--syslog <HOST:PORT>', 'RFC 5424 over TLS (RFC 5425)')
+    .option('--ca <FILE>', "certificates in PEM that the receiver's must come from")
+    .option('--from-start', 'all records, not only those from now on')
+    .action(
+      runAction(async ({ signal, output }, name: string, flags: TenantFlags & AddOptions) => {
+        const { deliveryAdd } = await import('./delivery-commands.ts')
+        await deliveryAdd({ ...flags, name, signal, output })
+      }),
+    )
+  command('list', 'show where records are sent, and how that goes').action(
+    runAction(async ({ signal, output }, flags: TenantFlags) => {
+      const { deliveryList } = await import('./delivery-commands.ts')
+      await deliveryList({ ...flags, signal, output })
+    }),
+  )
+  command('remove', 'send records there no more')
+    .argument('<NAME>')
+    .action(
+      runAction(async ({ signal, output }, name: string, flags: TenantFlags) => {
+        const { deliveryRemove } = await import('./delivery-commands.ts')
+        await deliveryRemove({ ...flags, name, signal, output })
+      }),
+    )
+  command('test', 'send one record that says that it is a test')
+    .argument('<NAME>')
+    .action(
+      runAction(async ({ signal, output }, name: string, flags: TenantFlags) => {
+        const { deliveryTest } = await import('./delivery-commands.ts')
+        await deliveryTest({ ...flags, name, signal, output })
+      }),
+    )
 }

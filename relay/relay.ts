@@ -1,10 +1,10 @@
 import net from 'node:net'
 import { WebSocketServer } from 'ws'
 import type { Effects } from '../shared/effects.ts'
-import { TunnelError } from '../shared/errors.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
 import type { Logger } from '../shared/log.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
+import type { Cidr } from '../shared/policy/cidr.ts'
 import type { ReleaseStatement } from '../shared/release/statement.ts'
 import { listen } from '../shared/tunnel/tcp-listener.ts'
 import { SUBPROTOCOL } from '../shared/version.ts'
@@ -15,12 +15,14 @@ import { type Api, createApi } from './api/handler.ts'
 import { API_LIMITS, type ApiLimits } from './api/limits.ts'
 import { OPEN_ROUTES } from './api/open-routes.ts'
 import { STREAM_ROUTES } from './api/stream-routes.ts'
+import { Deliveries } from './audit/delivery/deliveries.ts'
 import type { Audit } from './audit/record.ts'
 import { AuditTrail } from './audit/trail.ts'
 import { openAuthority, serverCertificateDirectory } from './authority/authority.ts'
 import type { AuthorityContext } from './authority/context.ts'
 import { HostCertificates } from './authority/host-certificates.ts'
 import { ensureServerCertificate, type ServerCertificate } from './authority/server-certificate.ts'
+import { endTraffic } from './drain.ts'
 import { type Enforced, Enforcement } from './enforcement/enforcement.ts'
 import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/admission.ts'
 import type { PassThrough } from './gateway/front-door.ts'
@@ -30,6 +32,7 @@ import { Streams } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
 import { RelayCounts } from './metrics/counts.ts'
 import { OPERATIONS } from './operations/list.ts'
+import { createPeople, type LoginLimits, type People } from './people/people.ts'
 import { Publications } from './publications.ts'
 
 /** Windows of the relay's own streams beyond 256 KiB each, in bytes for the whole process. */
@@ -40,9 +43,6 @@ const CERTIFICATE_CHECK_MS = 3_600_000
 
 /** How long streams may go on while the relay shuts down, in ms. */
 const DRAIN_MS = 10_000
-
-/** How often a relay that shuts down looks whether it is done, in ms. */
-const DRAIN_POLL_MS = 50
 
 export interface RelayOptions {
   readonly directory: string
@@ -57,10 +57,14 @@ export interface RelayOptions {
   readonly keyCommand?: string | undefined
   /** The release that agents must state, of this version or a later one; any agent is taken where it is left out. */
   readonly requiredRelease?: ReleaseStatement | undefined
+  /** Ranges beside the public internet to which audit records may be sent. */
+  readonly deliveryRanges?: readonly Cidr[]
   /** What those get who have proved nothing yet, where it is not ADMISSION_LIMITS. */
   readonly limits?: Partial<AdmissionLimits>
   /** What callers of the API get, where it is not API_LIMITS. */
   readonly apiLimits?: Partial<ApiLimits>
+  /** What logins may cost and how often they may be tried, where it is not the default. */
+  readonly logins?: LoginLimits
   /** Sessions and tokens beside those of this relay: for tests that need no login. */
   readonly authenticators?: readonly Authenticator[]
 }
@@ -86,6 +90,8 @@ export interface Relay {
   readonly admission: Admission
   readonly counts: RelayCounts
   readonly trail: Pick<AuditTrail, 'audit' | 'flush'>
+  readonly people: People
+  readonly deliveries: Deliveries
   /** Ends what is no longer allowed in a tenant; to be called after each change that takes a right away. */
   enforce(tenantId: string): Promise<Enforced>
   /** Takes nothing new, lets streams end for at most `drainMs` (10 s), then closes everything. */
@@ -132,6 +138,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     passThrough: (name) => (name === options.name ? undefined : passThrough(publications, streams, name)),
     isDraining: () => isDraining,
   })
+  const deliveries = deliveriesOf(options, authority)
   const cancelCheck = repeat(effects, CERTIFICATE_CHECK_MS, () => {
     renewCertificate(publications.hosts()).catch((err: unknown) =>
       log.error({ err }, 'certificate not renewed'),
@@ -146,19 +153,17 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await endTraffic(traffic, effects, drainMs)
     gateway.closeConnections()
     await trail.stop()
+    await deliveries.stop()
     await authority.store[Symbol.asyncDispose]()
   }
   const listening = await listenOrStop(gateway, options.listen, stop)
   const relay: Relay = {
+    people: createPeople({ ...authority, ...options.logins, audit: trail.audit, address: () => relay.address }),
     address: { host: options.name, port: listening.port },
     listening,
-    authority,
-    ...traffic,
-    publications,
-    admission,
-    trail,
-    stop,
+    ...{ authority, ...traffic, publications, admission, trail, deliveries, stop },
   }
+  await deliveries.start()
   return relay
 }
 
@@ -238,6 +243,13 @@ async function trafficOf(
   return { sessions, streams, enforcement, enforce, counts }
 }
 
+function deliveriesOf(
+  { effects, log, name, deliveryRanges = [] }: RelayOptions,
+  { store }: AuthorityContext,
+) {
+  return new Deliveries({ store, effects, log, host: name, inside: deliveryRanges })
+}
+
 function ingressOf(
   publications: Publications,
   streams: Streams,
@@ -260,27 +272,6 @@ function passThrough(publications: Publications, streams: Streams, name: string)
   const { tenantId, environment, site, resource } = found
   return (handler, sourceAddress) =>
     streams.open({ tenantId, environment, site, resource, protocol: 'tcp', sourceAddress }, handler)
-}
-
-/** GOAWAY to everyone, time for the streams, then the end. */
-async function endTraffic(
-  { sessions, streams, enforcement }: Traffic,
-  effects: Effects,
-  drainMs: number,
-): Promise<void> {
-  for (const live of sessions.list()) live.session.goAway('DRAINING', drainMs, 1_000)
-  const until = effects.now() + drainMs
-  const isBusy = () => sessions.list().some((live) => live.session.streamCount > 0)
-  while (isBusy() && effects.now() < until) {
-    await new Promise<void>((resolve) => {
-      effects.after(DRAIN_POLL_MS, resolve)
-    })
-  }
-  // First, while there are sessions that tell the agents.
-  streams.close()
-  for (const live of sessions.list()) live.close(new TunnelError('DRAINING'))
-  sessions.stop()
-  enforcement.stop()
 }
 
 function repeat(effects: Effects, ms: number, task: () => void): () => void {

@@ -8,6 +8,7 @@ import { realEffects } from '../shared/effects.ts'
 import { TunnelError } from '../shared/errors.ts'
 import { isServerName } from '../shared/identity/relay-address.ts'
 import { createLog } from '../shared/log.ts'
+import { type Cidr, parseCidr } from '../shared/policy/cidr.ts'
 import { parseStatement } from '../shared/release/statement.ts'
 import { formatListening } from '../shared/tunnel/tcp-listener.ts'
 import { AGENT_LIFETIME } from './authority/authority.ts'
@@ -26,6 +27,7 @@ export interface UpOptions {
   readonly keyCommand?: string
   readonly requireRelease?: string
   readonly metrics?: string
+  readonly deliveryRange?: readonly string[]
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug'
   readonly signal: AbortSignal
   readonly output: Output
@@ -44,6 +46,7 @@ export async function up(options: UpOptions): Promise<void> {
     effects: realEffects,
     log,
     keyCommand: options.keyCommand,
+    deliveryRanges: (options.deliveryRange ?? []).map(rangeOf),
     requiredRelease:
       options.requireRelease === undefined ? undefined : parseStatement(options.requireRelease),
     ...(options.certificateLife === undefined
@@ -74,6 +77,13 @@ export async function up(options: UpOptions): Promise<void> {
   } finally {
     await relay.stop()
   }
+}
+
+/** @throws {TunnelError} CONFIG */
+function rangeOf(text: string): Cidr {
+  const range = parseCidr(text)
+  if (range.ok) return range.value
+  throw new TunnelError('CONFIG', `--delivery-range ${text}: ${range.reason}.`)
 }
 
 /**

@@ -1,4 +1,5 @@
+import { liveAudit } from '../audit/live.ts'
 import type { StreamRoute } from './stream-route.ts'
 
 /** Every route of the API that answers by a stream. Who makes one adds it here. */
-export const STREAM_ROUTES: readonly StreamRoute[] = []
+export const STREAM_ROUTES: readonly StreamRoute[] = [liveAudit]

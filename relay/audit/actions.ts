@@ -47,6 +47,8 @@ export const AUDIT_ACTIONS = {
   'key.add': 'a key of a person; the detail is its name',
   'key.remove': 'a key of a person; the detail is its name',
   'lockout.set': 'after how many failures an account is locked',
+  'delivery.add': 'where audit records are sent from now on; the detail says by what',
+  'delivery.remove': 'where audit records are sent no more',
   'operation.refuse':
     'the operation that was refused; outcome: why; the detail names a member of the input that was wrong',
   'session.open': 'an agent or connector that came in',

@@ -7,6 +7,7 @@ import { SECRETS } from './migrations/0005-secrets.ts'
 import { ACCESS } from './migrations/0006-access.ts'
 import { PEOPLE } from './migrations/0007-people.ts'
 import { REPLIES } from './migrations/0008-replies.ts'
+import { DELIVERIES } from './migrations/0009-deliveries.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -26,6 +27,7 @@ const MIGRATIONS: readonly string[] = [
   ACCESS,
   PEOPLE,
   REPLIES,
+  DELIVERIES,
 ]
 
 /** The version that this program writes. */

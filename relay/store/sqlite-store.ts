@@ -4,6 +4,7 @@ import { auditQueries } from '../audit/queries.ts'
 import { agentChanges, agentQueries, tokenQueries } from './agent-queries.ts'
 import { connectorChanges, connectorQueries } from './connector-queries.ts'
 import { factorQueries } from './factor-queries.ts'
+import { deliveryQueries } from './delivery-queries.ts'
 import { freezeQueries } from './freeze-queries.ts'
 import { grantQueries } from './grant-queries.ts'
 import { grantRequestQueries } from './grant-request-queries.ts'
@@ -55,6 +56,7 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
     ...freezeQueries(db),
     ...publicationQueries(db),
     ...auditQueries(db),
+    ...deliveryQueries(db),
     ...personQueries(db),
     ...loginQueries(db),
     ...sessionQueries(db),

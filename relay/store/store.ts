@@ -2,6 +2,7 @@ import type { ReplyStore } from '../api/replies.ts'
 import type { Act } from '../audit/record.ts'
 import type { AuditStore } from '../audit/store.ts'
 import type { FreezeStore, GrantStore } from './access-store.ts'
+import type { DeliveryStore } from './delivery-queries.ts'
 import type { PeopleStore } from './people-store.ts'
 import type { SecretStore } from './secret-queries.ts'
 import type { EnvironmentRecord, RelayWideStore } from './tenants.ts'
@@ -25,6 +26,7 @@ export interface Store
     FreezeStore,
     PublicationStore,
     AuditStore,
+    DeliveryStore,
     PeopleStore,
     SecretStore,
     ReplyStore,

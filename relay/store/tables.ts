@@ -102,6 +102,15 @@ export interface Tables {
     created_at: number
     sealed: Uint8Array
   }
+  deliveries: {
+    tenant_id: string
+    name: string
+    kind: 'webhook' | 'syslog'
+    target: string
+    ca: string | null
+    position: number
+    created_at: number
+  }
   audit_checkpoints: { tenant_id: string; seq: number; time: number; hash: Uint8Array; signature: Uint8Array }
   people: {
     tenant_id: string

@@ -18,6 +18,7 @@ export const TENANT_TABLES = [
   'grant_requests',
   'grants',
   'freezes',
+  'deliveries',
   'publications',
   'join_tokens',
   'agents',

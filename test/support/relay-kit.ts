@@ -17,6 +17,7 @@ import type { ConnectorCredentials } from '../../shared/identity/credentials.ts'
 import { parseResourceName } from '../../shared/identity/names.ts'
 import type { RelayAddress } from '../../shared/identity/relay-address.ts'
 import type { Network } from '../../shared/network/network.ts'
+import type { Cidr } from '../../shared/policy/cidr.ts'
 import type { RunningRelease } from '../../shared/release/running.ts'
 import type { ReleaseStatement } from '../../shared/release/statement.ts'
 import { actAt } from './acts.ts'
@@ -38,6 +39,8 @@ export interface KitOptions {
   readonly agentLifetimeMs?: number
   /** Limits at the relay's door that differ from the defaults. */
   readonly limits?: Partial<AdmissionLimits>
+  /** Where audit records may be sent beside the internet. */
+  readonly deliveryRanges?: readonly Cidr[]
   /** What agents must state to be. */
   readonly requiredRelease?: ReleaseStatement
 }

@@ -35,6 +35,11 @@ const FREEZE: Freeze = {
 
 const REPLY = { id: 'first', caller: 'person:ann', requestHash: new Uint8Array(32) }
 
+const DELIVERY = {
+  ...{ name: 'siem', kind: 'syslog', target: 'siem.example.org:6514', ca: undefined },
+  ...{ position: 0, createdAt: 2_000 },
+} as const
+
 /** Every function of the store that takes a tenant. A test fails where one is missing here. */
 export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.asyncDispose>, WalkStep>> = {
   ...PEOPLE_WALK,
@@ -115,6 +120,14 @@ export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.
     call: (store, t) => store.addFreeze(t, { ...FREEZE, name: 'munich' }, act),
     nothing: { code: 'NOT_FOUND' },
   },
+  addDelivery: {
+    call: (store, t) => store.addDelivery(t, { ...DELIVERY, name: 'second' }, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  removeDelivery: { call: (store, t) => store.removeDelivery(t, 'siem', act), nothing: gives(false) },
+  findDelivery: { call: (store, t) => store.findDelivery(t, 'siem'), nothing: gives(undefined) },
+  listDeliveries: { call: (store, t) => store.listDeliveries(t), nothing: gives([]) },
+  moveDelivery: { call: (store, t) => store.moveDelivery(t, 'siem', 5), nothing: gives(false) },
   removeFreeze: { call: (store, t) => store.removeFreeze(t, FREEZE, act), nothing: gives(false) },
   listFreezes: { call: (store, t) => store.listFreezes(t), nothing: gives([]) },
   publish: {
@@ -177,6 +190,7 @@ export async function fillTenant(store: Store, tenant: string): Promise<void> {
   await store.addConnector(tenant, newConnector('c', 'app'), [{ site: 'berlin', resource: 'db' }], act)
   await store.addGrantRequest(tenant, REQUEST, act)
   await store.addFreeze(tenant, FREEZE, act)
+  await store.addDelivery(tenant, DELIVERY, act)
   await store.publish(tenant, PUBLICATION, act)
   await store.putSecret(tenant, 'totp/ann', Buffer.from(`seed of ${tenant}`), act)
   await store.beginReply(tenant, REPLY, 2_000)
