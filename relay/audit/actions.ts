@@ -49,6 +49,12 @@ export const AUDIT_ACTIONS = {
   'lockout.set': 'after how many failures an account is locked',
   'delivery.add': 'where audit records are sent from now on; the detail says by what',
   'delivery.remove': 'where audit records are sent no more',
+  'sso.add': 'an identity provider; the detail says of what kind',
+  'sso.update': 'an identity provider with other settings',
+  'sso.remove': 'an identity provider; the detail says how many sessions ended',
+  'sso.sign-in': 'an identity provider; outcome SIGN_ON or IDENTITY_PROVIDER: it let nobody in, and the detail says why',
+  'sso.roles': 'a person whose roles follow an identity provider; the detail names it and the rules that matched',
+  'sso.logout': 'an identity provider that ended sessions; the detail says how many',
   'operation.refuse':
     'the operation that was refused; outcome: why; the detail names a member of the input that was wrong',
   'session.open': 'an agent or connector that came in',

@@ -8,6 +8,7 @@ import { ACCESS } from './migrations/0006-access.ts'
 import { PEOPLE } from './migrations/0007-people.ts'
 import { REPLIES } from './migrations/0008-replies.ts'
 import { DELIVERIES } from './migrations/0009-deliveries.ts'
+import { SSO } from './migrations/0010-sso.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -28,6 +29,7 @@ const MIGRATIONS: readonly string[] = [
   PEOPLE,
   REPLIES,
   DELIVERIES,
+  SSO,
 ]
 
 /** The version that this program writes. */

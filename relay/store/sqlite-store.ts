@@ -17,6 +17,7 @@ import { replyQueries } from './reply-queries.ts'
 import { secretQueries } from './secret-queries.ts'
 import { type StatementSeen, sqliteDialect } from './sqlite-dialect.ts'
 import { openDatabase } from './sqlite-file.ts'
+import { ssoQueries } from './sso-queries.ts'
 import type { Store } from './store.ts'
 import type { Tables } from './tables.ts'
 import { environmentQueries, relayWideQueries } from './tenant-queries.ts'
@@ -62,6 +63,7 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
     ...sessionQueries(db),
     ...passwordQueries(db),
     ...factorQueries(db),
+    ...ssoQueries(db),
     ...secretQueries(db, vault),
     ...replyQueries(db, vault),
     [Symbol.asyncDispose]: async () => {

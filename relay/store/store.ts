@@ -5,6 +5,7 @@ import type { FreezeStore, GrantStore } from './access-store.ts'
 import type { DeliveryStore } from './delivery-queries.ts'
 import type { PeopleStore } from './people-store.ts'
 import type { SecretStore } from './secret-queries.ts'
+import type { SsoStore } from './sso-store.ts'
 import type { EnvironmentRecord, RelayWideStore } from './tenants.ts'
 
 /**
@@ -28,6 +29,7 @@ export interface Store
     AuditStore,
     DeliveryStore,
     PeopleStore,
+    SsoStore,
     SecretStore,
     ReplyStore,
     AsyncDisposable {

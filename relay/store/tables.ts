@@ -172,4 +172,27 @@ export interface Tables {
     created_at: number
     expires_at: number
   }
+  identity_providers: {
+    tenant_id: string
+    name: string
+    kind: 'oidc' | 'saml'
+    settings: string
+    revision: number
+    created_at: number
+  }
+  federated_people: {
+    tenant_id: string
+    provider: string
+    subject: string
+    person_id: string
+    assignments: string
+  }
+  federated_sessions: {
+    tenant_id: string
+    session_id: string
+    person_id: string
+    provider: string
+    subject: string
+    sid: string
+  }
 }

@@ -6,6 +6,9 @@ import { change, type Database, readHead } from './change.ts'
 
 /** Every table with rows of tenants, children before what they refer to. A new table gets its place here. */
 export const TENANT_TABLES = [
+  'federated_sessions',
+  'federated_people',
+  'identity_providers',
   'person_keys',
   'person_sessions',
   'recovery_codes',

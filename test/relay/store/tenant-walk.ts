@@ -2,6 +2,7 @@ import type { Freeze } from '../../../relay/store/access-store.ts'
 import type { Store } from '../../../relay/store/store.ts'
 import { actAt } from '../../support/acts.ts'
 import { fillPeople, PEOPLE_WALK } from './people-walk.ts'
+import { fillSso, SSO_WALK } from './sso-walk.ts'
 import { hashOf, newAgent, newConnector } from './store-fixture.ts'
 
 /** What a function of the store gives that finds nothing: a value, or the code it fails with. */
@@ -43,6 +44,7 @@ const DELIVERY = {
 /** Every function of the store that takes a tenant. A test fails where one is missing here. */
 export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.asyncDispose>, WalkStep>> = {
   ...PEOPLE_WALK,
+  ...SSO_WALK,
   listEnvironments: { call: (store, t) => store.listEnvironments(t), nothing: gives([]) },
   addEnvironment: {
     call: (store, t) => store.addEnvironment(t, 'staging', false, act),
@@ -195,6 +197,7 @@ export async function fillTenant(store: Store, tenant: string): Promise<void> {
   await store.putSecret(tenant, 'totp/ann', Buffer.from(`seed of ${tenant}`), act)
   await store.beginReply(tenant, REPLY, 2_000)
   await fillPeople(store, tenant)
+  await fillSso(store, tenant)
   await store.addAuditCheckpoint(tenant, {
     tenantId: tenant,
     seq: 2,
