@@ -5,6 +5,7 @@ import { approveGrantRequest, listGrantRequests, refuseGrantRequest, requestGran
 import { addGrant, listGrants, removeGrant } from './grants.ts'
 import { addConnector, inviteAgent, revokeAgent, revokeConnector, showInventory } from './identities.ts'
 import type { Operation } from './operation.ts'
+import { PEOPLE_OPERATIONS } from './people-list.ts'
 import { addPublication, removePublication } from './publications.ts'
 import { showStatus } from './status.ts'
 import {
@@ -38,6 +39,7 @@ export const OPERATIONS: readonly Operation[] = [
   addPublication,
   removePublication,
   showStatus,
+  ...PEOPLE_OPERATIONS,
   listAudit,
   verifyAudit,
   showCheckpoint,

@@ -6,7 +6,7 @@ import { addressKey } from '../gateway/admission.ts'
 import { parseLogin } from './login-name.ts'
 import { checkNewPassword } from './password.ts'
 import { actOf, newId, type Origin, type People } from './people.ts'
-import { makeToken, parseToken } from './token.ts'
+import { makeToken, type ParsedToken, parseToken } from './token.ts'
 
 /** How long a link works, in ms. */
 export const LINK_LIFE = {
@@ -45,63 +45,64 @@ export async function createLink(
   const { host, port } = people.address()
   const place = isIPv6(host) ? `[${host}]` : host
   return {
-    url: `https://${place}:${port}/${personId === undefined ? 'setup' : 'reset'}#${text.reveal()}`,
+    url: `https://${place}:${port}/set-password#${text.reveal()}`,
     expiresAt,
   }
 }
 
+/** What a link is spent on. */
+export interface LinkUse {
+  readonly link: string
+  readonly password: Secret<string>
+  /** What the first owner wants to be called; other people have a login name already. */
+  readonly login: string | undefined
+}
+
 /**
- * Sets the password of whom a link was made for.
- * @throws {TunnelError} LOGIN where the link does not hold; INPUT where the password may not be used, and the link stays
+ * Sets the password of whom a link was made for, or makes the first owner of a tenant. There is one path for both, so
+ * setup leaves none behind: a link for an owner is, where there is one, a link like any that was made up.
+ *
+ * @throws {TunnelError} LOGIN where the link does not hold; INPUT where name or password may not be used, and the link stays;
+ * ENHANCE_CALM
  */
-export async function spendPasswordLink(
+export async function spendLink(people: People, use: LinkUse, origin: Origin): Promise<void> {
+  const { store, effects, closed, gate } = people
+  gate.passAddress(addressKey(origin.source), effects.now())
+  // Who pastes all of the address is understood, too.
+  const token = parseToken('link', use.link.slice(use.link.lastIndexOf('#') + 1))
+  const found = token && (await store.findLink(token.tenantId, token.hash, effects.date()))
+  if (token === undefined || found === undefined || closed.has(token.tenantId)) throw spentLink()
+  const isSpent = await (found.personId === undefined
+    ? addFirstOwner(people, token, use, origin)
+    : setPassword(people, { ...token, personId: found.personId }, use.password, origin))
+  if (!isSpent) throw spentLink()
+}
+
+async function setPassword(
   people: People,
-  link: string,
+  { tenantId, hash, personId }: ParsedToken & { readonly personId: string },
   password: Secret<string>,
   origin: Origin,
-): Promise<void> {
-  const { store, hasher } = people
-  const { tenantId, hash } = await openLink(people, link, origin)
-  const found = await store.findLink(tenantId, hash, people.effects.date())
-  const person = found?.personId === undefined ? undefined : await store.findPerson(tenantId, found.personId)
-  if (person === undefined || people.closed.has(tenantId)) throw spentLink()
+): Promise<boolean> {
+  const person = await people.store.findPerson(tenantId, personId)
+  if (person === undefined) return false
   checkNewPassword(password.reveal(), person.login)
-  const kept = await hasher.hash(password)
-  if (!(await store.spendLink(tenantId, hash, kept, actOf(people, person.id, origin)))) throw spentLink()
+  const kept = await people.hasher.hash(password)
+  return people.store.spendLink(tenantId, hash, kept, actOf(people, personId, origin))
 }
 
-/**
- * Makes the first owner of a tenant.
- * @throws {TunnelError} NOT_FOUND where the link does not hold or there is an owner, in the words of an unknown path;
- * INPUT where name or password may not be used, and the link stays
- */
-export async function setUpOwner(
+async function addFirstOwner(
   people: People,
-  owner: { readonly link: string; readonly login: string; readonly password: Secret<string> },
+  { tenantId, hash }: ParsedToken,
+  { login = '', password }: LinkUse,
   origin: Origin,
-): Promise<void> {
-  const { store, hasher } = people
-  const unknown = () => new TunnelError('NOT_FOUND', '', { next: '' })
-  const { tenantId, hash } = await openLink(people, owner.link, origin).catch(() => {
-    throw unknown()
-  })
-  const found = await store.findLink(tenantId, hash, people.effects.date())
-  if (found === undefined || found.personId !== undefined || (await store.hasOwner(tenantId))) throw unknown()
-  const login = parseLogin(owner.login)
-  checkNewPassword(owner.password.reveal(), login)
-  const passwordHash = await hasher.hash(owner.password)
-  const id = newId(people)
-  if (!(await store.addFirstOwner(tenantId, hash, { id, login, passwordHash }, actOf(people, id, origin)))) {
-    throw unknown()
-  }
-}
-
-async function openLink({ gate, effects }: People, link: string, { source }: Origin) {
-  gate.passAddress(addressKey(source), effects.now())
-  // Who pastes all of the address is understood, too.
-  const token = parseToken('link', link.slice(link.lastIndexOf('#') + 1))
-  if (token === undefined) throw spentLink()
-  return token
+): Promise<boolean> {
+  if (await people.store.hasOwner(tenantId)) return false
+  const owner = { id: newId(people), login: parseLogin(login) }
+  checkNewPassword(password.reveal(), owner.login)
+  const passwordHash = await people.hasher.hash(password)
+  const act = actOf(people, owner.id, origin)
+  return people.store.addFirstOwner(tenantId, hash, { ...owner, passwordHash }, act)
 }
 
 function spentLink(): TunnelError {

@@ -92,6 +92,7 @@ export function checkNewPassword(password: string, login: string): void {
 
 function refusal(rule: string): TunnelError {
   return new TunnelError('INPUT', `password: a password ${rule}.`, {
+    ...{ field: 'password', rule: `a password ${rule}` },
     next: 'choose another; a sentence of your own is good',
   })
 }

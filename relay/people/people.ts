@@ -12,7 +12,13 @@ import type { Registration } from './webauthn.ts'
 /** Logins that wait for a second factor, and registrations that wait for an authenticator, in the whole relay. */
 const WAITING_MAX = 10_000
 
-export interface PeopleOptions {
+/** What logins may cost and how often they may be tried. */
+export interface LoginLimits {
+  readonly rates?: LoginRates
+  readonly hashCost?: HashCost
+}
+
+export interface PeopleOptions extends LoginLimits {
   readonly store: Store
   readonly effects: Effects
   readonly audit: Audit
@@ -20,12 +26,10 @@ export interface PeopleOptions {
   readonly address: () => RelayAddress
   /** Tenants that are closed: nobody of them logs in. */
   readonly closed: ReadonlySet<string>
-  readonly rates?: LoginRates
-  readonly hashCost?: HashCost
 }
 
 /** What logins, sessions and factors share while the relay runs. What is lost with it is begun again by those who wait. */
-export interface People extends Omit<PeopleOptions, 'rates' | 'hashCost'> {
+export interface People extends Omit<PeopleOptions, keyof LoginLimits> {
   readonly hasher: PasswordHasher
   readonly gate: LoginGate
   readonly pending: Expiring<PendingLogin>
@@ -39,10 +43,10 @@ export interface Origin {
   readonly traceId: string
 }
 
-export function createPeople({ rates = LOGIN_RATES, hashCost, ...options }: PeopleOptions): People {
-  const { effects } = options
+export function createPeople(options: PeopleOptions): People {
+  const { store, effects, audit, address, closed, rates = LOGIN_RATES, hashCost } = options
   return {
-    ...options,
+    ...{ store, effects, audit, address, closed },
     hasher: new PasswordHasher({ effects, ...(hashCost === undefined ? {} : { cost: hashCost }) }),
     gate: new LoginGate(rates),
     pending: new Expiring(WAITING_MAX),

@@ -143,13 +143,13 @@ function describe({ role, environment, site, viaApi }: Assignment) {
 export async function findPerson(
   db: Database,
   tenantId: string,
-  id: string,
+  idOrLogin: string,
 ): Promise<PersonRecord | undefined> {
   const row = await db
     .selectFrom('people')
     .selectAll()
     .where('tenant_id', '=', tenantId)
-    .where('id', '=', id)
+    .where((of) => of.or([of('id', '=', idOrLogin), of('login', '=', idOrLogin)]))
     .executeTakeFirst()
   return row === undefined ? undefined : personRecord(row)
 }

@@ -79,7 +79,8 @@ export interface NewKey extends KeyRecord {
 
 /** People, and what they may. */
 export interface PersonStore {
-  findPerson(tenantId: string, id: string): Promise<PersonRecord | undefined>
+  /** By id or login name; no login name has the form of an id. */
+  findPerson(tenantId: string, idOrLogin: string): Promise<PersonRecord | undefined>
   /** By login name, those after `after`; at most `limit`. */
   listPeople(tenantId: string, after: string, limit: number): Promise<readonly PersonRecord[]>
   /** @throws {TunnelError} CONFLICT where the login name is taken, NOT_FOUND where there is no such tenant */
