@@ -34,7 +34,7 @@ const FLUSH_MS = 100
  * waiting when the process ends is written then.
  */
 export function standardError(): DestinationStream {
-  const destination = pino.destination({ fd: 2, sync: false, minLength: 4_096, periodicFlush: FLUSH_MS })
+  const destination = pino.destination({ fd: 2, sync: false, minLength: 4_096 })
   process.on('exit', () => {
     try {
       destination.flushSync()
@@ -42,5 +42,18 @@ export function standardError(): DestinationStream {
       // It was never opened, or nobody reads it any more: there is nowhere left to say so.
     }
   })
-  return destination
+  let isWaiting = false
+  // The library's own timer goes off ten times a second for ever, which is most of what an idle process does.
+  const flush = () => {
+    isWaiting = false
+    destination.flush()
+  }
+  return {
+    write(line) {
+      destination.write(line)
+      if (isWaiting) return
+      isWaiting = true
+      setTimeout(flush, FLUSH_MS).unref()
+    },
+  }
 }
