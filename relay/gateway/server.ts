@@ -15,6 +15,7 @@ import { refusalEvent } from '../audit/session-events.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { identify } from '../authority/identify.ts'
 import type { ServerCertificate } from '../authority/server-certificate.ts'
+import type { Enforcement } from '../enforcement/enforcement.ts'
 import { hostOf } from '../ingress/host-route.ts'
 import type { HttpIngress } from '../ingress/http.ts'
 import type { RelayCounts } from '../metrics/counts.ts'
@@ -48,6 +49,7 @@ export interface ServerOptions extends AcceptContext {
   /** True for the relay's own name, false for what may be a published host. */
   readonly isOwnHost: (host: string) => boolean
   readonly ingress: HttpIngress
+  readonly enforcement: Pick<Enforcement, 'checkSession'>
   readonly api: Api
   readonly admission: Admission
   readonly counts: Pick<RelayCounts, 'refused'>
@@ -72,7 +74,6 @@ export function createGateway(options: ServerOptions): Gateway {
     ...HTTP_SERVER_OPTIONS,
     ...tlsContext(options.certificate(), options.authority),
     SNICallback: hostContexts(options),
-    minVersion: 'TLSv1.3',
     ALPNProtocols: ['http/1.1'],
     handshakeTimeout: limits.handshakeMs,
     headersTimeout: limits.headersMs,
@@ -150,16 +151,20 @@ function hostContexts(options: ServerOptions) {
   }
 }
 
-/** What changes when the certificate is renewed. Tickets are off: a resumed session would bring a revoked client back. */
+/**
+ * What changes when the certificate is renewed, and what node would else take its default for at that moment: TLS 1.3 only.
+ * Tickets are off: a resumed session would bring a revoked client back.
+ */
 export function tlsContext(certificate: ServerCertificate, authority: AuthorityContext) {
   return {
     key: certificate.key.reveal(),
     cert: certificate.chain,
     ca: authority.authority.certificate.toString(),
+    minVersion: 'TLSv1.3',
     secureOptions: constants.SSL_OP_NO_TICKET,
     // Without tickets TLS 1.3 would fall back to stateful ones.
     sessionTimeout: 1,
-  }
+  } as const
 }
 
 function isOwn(options: ServerOptions, request: IncomingMessage): boolean {
@@ -193,6 +198,10 @@ async function upgrade(
     const principal = await identify(options.authority, peer.certificate, peer.authorized)
     if (path.kind !== 'either' && principal.kind !== path.kind)
       throw new TunnelError('IDENTITY', `a ${principal.kind} on the path of a ${path.kind}`)
+    options.enforcement.checkSession(principal, {
+      address: socket.remoteAddress ?? '',
+      certificate: peer.certificate,
+    })
     requireSubprotocol(request)
     if (!options.admission.takeTunnel()) throw new TunnelError('OVERLOADED', 'Too many tunnels open at once.')
     if (socket.destroyed) return
