@@ -154,7 +154,7 @@ describe('HTTP through the relay to the site', () => {
     assert.equal((await ask('unknown.test', '/', { servername: '' })).response.statusCode, 404)
   })
 
-  it('the client is who connected, whatever its own headers say', async () => {
+  it('S03: the client is who connected, whatever its own headers say', async () => {
     const headers = {
       'x-forwarded-for': '6.6.6.6',
       'x-forwarded-proto': 'gopher',

@@ -70,7 +70,7 @@ describe('who may join and who may come in', () => {
     await assert.rejects(joinAs(text, 'late'), { code: 'JOIN_TOKEN' })
   })
 
-  it('a relay with another CA than the one pinned is not told the token', async () => {
+  it('S17: a relay with another CA than the one pinned is not told the token', async () => {
     const text = await kit.joinString()
     const wrong = formatJoinString({ ...parseJoinString(text), caPin: randomBytes(32) }).reveal()
     await assert.rejects(joinAs(wrong, 'pinned'), { code: 'RELAY_IDENTITY' })
@@ -122,7 +122,7 @@ describe('who may join and who may come in', () => {
     assert.equal(await ask('/v1/renew', 'POST', { 'content-type': 'application/json' }), '401 IDENTITY')
   })
 
-  it('only TLS 1.3 is spoken, and no session can be resumed', async () => {
+  it('S15: only TLS 1.3 is spoken, and no session can be resumed', async () => {
     const { ca, certificate, key } = await kit.credentials('tls', 'berlin/db')
     const options = { host: '127.0.0.1', port: kit.port, ca, cert: certificate, key: key.reveal() }
     const old = tls.connect({ ...options, maxVersion: 'TLSv1.2' })

@@ -74,7 +74,7 @@ describe('the rules of the site decide, whatever runs', () => {
     await eventually(async () => (await codeOf('three')) === 'OK', 'the new rule', SOON_MS)
   })
 
-  it('a rule that is taken away resets its streams within two seconds and touches no others', async () => {
+  it('S25: a rule that is taken away resets its streams within two seconds and touches no others', async () => {
     await agent.writeRules({ one: first.port, two: second.port })
     await agent.log.until('rules changed')
     const doomed = await open('one')
@@ -93,7 +93,7 @@ describe('the rules of the site decide, whatever runs', () => {
     kept.destroy()
   })
 
-  it('a rule that now leads elsewhere resets the streams to where it led', async () => {
+  it('S25: a rule that now leads elsewhere resets the streams to where it led', async () => {
     const doomed = await open('two')
     await agent.writeRules({ two: first.port })
     const [error] = await within(once(doomed, 'error'), 'the reset', SOON_MS)
@@ -103,7 +103,7 @@ describe('the rules of the site decide, whatever runs', () => {
     assert.equal(first.accepted, accepted + 1)
   })
 
-  it('loopback is denied without allow_loopback, by number and by a name that leads there', async () => {
+  it('S24: loopback is denied without allow_loopback, by number and by a name that leads there', async () => {
     const rule = (host: string) => `protocol = "tcp"\nhost = "${host}"\nport = ${first.port}`
     const before = agent.log.length
     await agent.writeRules({ inside: rule('127.0.0.1'), one: rule('looks-harmless.test') })

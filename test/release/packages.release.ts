@@ -250,7 +250,7 @@ describe('the packages', () => {
     assert.doesNotMatch(await table('Property'), /token|join|secret/i)
   })
 
-  it('come with a bill of materials that is the lockfile’s word for each package', async () => {
+  it('S42: come with a bill of materials that is the lockfile’s word for each package', async () => {
     const lock = JSON.parse(await readFile(join(import.meta.dirname, '../../package-lock.json'), 'utf8'))
     const entries = Object.entries(lock.packages as Record<string, { version?: string; integrity?: string }>)
     for (const name of ending('.cdx.json')) {

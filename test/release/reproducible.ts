@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Builds everything twice, into two directories, and compares every file. Ends with status 0 where all are the same.
+ * S42: builds everything twice, into two directories, and compares every file. Ends with status 0 where all are the same.
  * Several minutes; arguments go to the build:
  *
  *   node test/release/reproducible.ts [--platform linux-x64]

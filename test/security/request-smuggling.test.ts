@@ -226,7 +226,7 @@ for (const [name, sent] of Object.entries(UNUSUAL)) {
   })
 }
 
-test('each request has a connection of its own, so an early answer reaches nobody', async (t) => {
+test('S46: each request has a connection of its own, so an early answer reaches nobody', async (t) => {
   const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine'
   const poison = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison'
   const { port, seen } = await road(t, answer + poison)

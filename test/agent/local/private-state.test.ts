@@ -39,7 +39,7 @@ const SPOILT: Readonly<Record<string, (data: string) => Promise<void>>> = {
   'a link stands in the place of the pause': (data) => symlink('/etc/hostname', pausePath(data)),
 }
 
-describe('an agent does not start where', () => {
+describe('S31: an agent does not start where', () => {
   for (const [what, spoil] of Object.entries(SPOILT)) {
     it(what, async (t) => {
       const data = await joined(t)
@@ -49,7 +49,7 @@ describe('an agent does not start where', () => {
   }
 })
 
-describe('rules that others could have written', () => {
+describe('S31: rules that others could have written', () => {
   for (const [what, spoil] of [
     [
       'are not read where others may write them',
@@ -68,7 +68,7 @@ describe('rules that others could have written', () => {
   }
 })
 
-describe('a join string on the command line', () => {
+describe('S31: a join string on the command line', () => {
   it('is taken, and said to have been seen', async (t) => {
     const relay = await startRelay(t)
     const data = join(await temporaryDirectory(t), 'agent')

@@ -72,7 +72,7 @@ describe('the status page', () => {
     assert.deepEqual([status, body], [200, ''])
   })
 
-  it('tells nothing to a page that comes by another name', async () => {
+  it('S30: tells nothing to a page that comes by another name', async () => {
     await using page = await serveStatusPage('127.0.0.1:0', () => STATUS)
     const port = portOf(page)
     for (const host of [

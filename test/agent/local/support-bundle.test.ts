@@ -71,7 +71,7 @@ describe('what leaves the machine for support', () => {
     assert.equal(execFileSync('tar', ['-xOf', path, 'a/b.txt'], { encoding: 'utf8' }), content)
   })
 
-  it('has none of the canaries that lie in a data directory, follows no link and never opens the identity', async (t) => {
+  it('S32: has none of the canaries that lie in a data directory, follows no link and never opens the identity', async (t) => {
     const root = await temporaryDirectory(t)
     const data = join(root, 'data')
     await mkdir(data, { mode: 0o700 })

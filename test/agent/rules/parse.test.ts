@@ -37,7 +37,7 @@ test('a rule has canonical values and closed defaults', () => {
   })
 })
 
-test('every key of the format is read', () => {
+test('S47: every key of the format is read', () => {
   const rules = parseRules(`version = 1
 [resources.web]
 protocol = "http"

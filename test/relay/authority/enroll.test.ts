@@ -131,7 +131,7 @@ test('an agent is known by its certificate', async (t) => {
   })
 })
 
-test('a certificate is worth nothing when TLS does not trust it, is missing or over', async (t) => {
+test('S12: a certificate is worth nothing when TLS does not trust it, is missing or over', async (t) => {
   const { context, clock } = await openTestAuthority(t)
   const { certificate } = await enrolledAgent(context)
   await assert.rejects(identify(context, certificate, false), { code: 'IDENTITY' })
@@ -158,7 +158,7 @@ test('a revoked agent is neither known nor renewed', async (t) => {
   await assert.rejects(renew(context, await renewBody(), peer, ORIGIN), { code: 'REVOKED' })
 })
 
-test('after a renewal the old certificate counts until the new one is used, then no more', async (t) => {
+test('S14: after a renewal the old certificate counts until the new one is used, then no more', async (t) => {
   const { context } = await openTestAuthority(t)
   const { certificate } = await enrolledAgent(context)
   const old = { certificate, authorized: true }

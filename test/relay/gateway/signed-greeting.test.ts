@@ -98,7 +98,7 @@ describe('a signed greeting', () => {
     assert.equal(await refusal(() => recorded), 'IDENTITY')
   })
 
-  it('is refused where anything in it was changed', async () => {
+  it('S16: is refused where anything in it was changed', async () => {
     const other = encodeHello({ instance: randomBytes(16) })
     const changed = (change: object) => (nonce: Buffer) =>
       encodeSignedHello({ ...decodeSignedHello(greeting(nonce).wrap(HELLO)), ...change })

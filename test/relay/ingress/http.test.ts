@@ -82,7 +82,7 @@ test('a request for a published host opens a stream of its own to the resource',
   assert.equal(opened.length, 4)
 })
 
-test('what the target reads of the client is ours, whatever the client claims or names in Connection', async (t) => {
+test('S03: what the target reads of the client is ours, whatever the client claims or names in Connection', async (t) => {
   const { port } = await ingress(t, echo)
   const lying = await raw(
     port,
@@ -130,7 +130,7 @@ test('the trace of the caller goes on where it is well formed, else a new one', 
   for (const { traceId } of opened.slice(1)) assert.match(traceId ?? '', /^(?!0{32})[0-9a-f]{32}$/)
 })
 
-test('one authority decides: case and port do not matter, anything odd is refused', async (t) => {
+test('S02: one authority decides: case and port do not matter, anything odd is refused', async (t) => {
   const { port, opened } = await ingress(t, echo)
   const served = ['app.example', 'APP.Example', 'app.example:8443', 'shop.example', '[::1]:80']
   for (const host of served) {
@@ -169,7 +169,7 @@ test('a host that is not published is the same 404 for all of them', async (t) =
   assert.equal(opened.length, 0)
 })
 
-test('over TLS the name asked for and the Host must be one', async (t) => {
+test('S02: over TLS the name asked for and the Host must be one', async (t) => {
   const names = ['app.example', 'shop.example'].map((value) => ({ type: 2 as const, value }))
   const { private: key, cert } = await generate([{ name: 'commonName', value: 'app.example' }], {
     keyType: 'ec',
@@ -276,7 +276,7 @@ test('a published host that leads back to the ingress ends after a few turns', a
   assert.equal(turns.opened.length, 4)
 })
 
-test('a redirect to anywhere is passed on and not followed', async (t) => {
+test('S28: a redirect to anywhere is passed on and not followed', async (t) => {
   const { port, opened } = await ingress(t, (_, response) => {
     response.writeHead(302, { location: 'http://169.254.169.254/latest' }).end()
   })

@@ -50,7 +50,7 @@ describe('results', () => {
     assert.equal(terminal.err(), '')
   })
 
-  it('cannot move the cursor, forge a line or turn the text round', () => {
+  it('S36: cannot move the cursor, forge a line or turn the text round', () => {
     const { output, terminal } = outputOn()
     output.result({}, 'site \u001b[2J\nready\u2028\u202etxt\u009b')
     assert.equal(terminal.out(), 'site \\u001b[2J\\u000aready\\u2028\\u202etxt\\u009b\n')

@@ -163,7 +163,7 @@ describe('limits of the control channel', () => {
 })
 
 describe('the control socket', { skip: process.platform === 'win32' && 'named pipes have no mode' }, () => {
-  it('is private whatever the umask is', async () => {
+  it('S30: is private whatever the umask is', async () => {
     const umask = process.umask(0)
     try {
       await serve({})

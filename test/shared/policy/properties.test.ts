@@ -52,7 +52,7 @@ function isDialled(text: string): boolean {
   return checkAddress(rule(), text, NOWHERE).allowed
 }
 
-test('no textual form of a loopback or metadata address passes without its word', () => {
+test('S24: no textual form of a loopback or metadata address passes without its word', () => {
   const quad = fc.oneof(
     fc.tuple(fc.constant(127), octet, octet, octet),
     fc.constant([169, 254, 169, 254]),

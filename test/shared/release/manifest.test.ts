@@ -93,7 +93,7 @@ describe('a manifest', () => {
     assert.equal(manifest.signed.files[0]?.size, CONTENT.length)
   })
 
-  it('has no file outside of its directory, and none by two names', () => {
+  it('S35: has no file outside of its directory, and none by two names', () => {
     for (const name of [
       '../agent.deb',
       'a/b',

@@ -72,10 +72,10 @@ describe('sallyport verify', () => {
     assert.match(await verified({ name: 'sallyport' }), /sallyport is agent\.deb of release 1\.2\.0/)
   })
 
-  it('refuses one signature of three', () =>
+  it('S35: refuses one signature of three', () =>
     refused('RELEASE_SIGNATURES', /1 of 3 keys signed it, 2 must/, { text: manifestText(release(), [ada]) }))
 
-  it('counts a key that signed twice once', () =>
+  it('S35: counts a key that signed twice once', () =>
     refused('RELEASE_SIGNATURES', /1 of 3/, { text: manifestText(release(), [ada, ada]) }))
 
   it('does not count a signature under the name of another key', () => {
@@ -100,19 +100,19 @@ describe('sallyport verify', () => {
     })
   })
 
-  it('refuses another channel, signed by the right keys or not', async () => {
+  it('S35: refuses another channel, signed by the right keys or not', async () => {
     const beta = release({ channel: 'beta' })
     await refused('RELEASE_CHANNEL', /for beta; here it is stable/, { text: manifestText(beta) })
     await refused('RELEASE_SIGNATURES', /calls itself beta/, { text: manifestText(beta, [keyHolder()]) })
   })
 
-  it('refuses a manifest from the second on at which it expires', async () => {
+  it('S35: refuses a manifest from the second on at which it expires', async () => {
     const expires = Date.parse(release().expires)
     await verified({ now: expires - 1 })
     await refused('RELEASE_EXPIRED', /good until 2027/, { now: expires })
   })
 
-  it('refuses a release below the floor, and one below its own minimum', async () => {
+  it('S35: refuses a release below the floor, and one below its own minimum', async () => {
     await verified({ floor: '1.2.0' })
     await refused('RELEASE_OLD', /1\.2\.1 is the oldest/, { floor: '1.2.1' })
     await refused('RELEASE_MANIFEST', /minimum/, { text: manifestText(release({ minimum: '1.3.0' })) })
@@ -128,7 +128,7 @@ describe('sallyport verify', () => {
     await verified({ text: old, embedded: roots(), floor: '0.0.9' })
   })
 
-  it('refuses a file that is cut off, too long, changed or unknown', async () => {
+  it('S35: refuses a file that is cut off, too long, changed or unknown', async () => {
     await refused('RELEASE_FILE', /cut off: 14 bytes instead of 15/, { content: CONTENT.subarray(1) })
     await refused('RELEASE_FILE', /too long: 16/, {
       content: Buffer.concat([CONTENT, CONTENT.subarray(0, 1)]),
