@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
 import { registerFreezes } from './freeze-commands.ts'
 import { registerGrants } from './grant-commands.ts'
+import { registerPeople } from './people-commands.ts'
 import {
   type DataFlags,
   type PlaceFlags,
@@ -12,6 +13,7 @@ import {
   type ViewFlags,
   viewCommand,
 } from './relay-command.ts'
+import { registerRestrictions } from './restriction-commands.ts'
 import type { UpOptions } from './up-command.ts'
 
 interface RemovalFlags extends DataFlags {
@@ -34,6 +36,8 @@ export function register(program: Command): void {
   addConnector(relay)
   registerGrants(relay)
   registerFreezes(relay)
+  registerRestrictions(relay)
+  registerPeople(relay)
   addPublish(relay)
   addInspection(relay)
   addTenants(relay)

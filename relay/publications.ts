@@ -160,18 +160,23 @@ export class Publications {
     const { streams, log } = this.#options
     const { host, port } = parseListenAddress(publication.address)
     const { tenantId, environment, site, resource } = publication
-    const server = await listenTcp({
+    // Port 0 has its number only when it listens.
+    const address = () => formatListening(host, (server.address() as net.AddressInfo).port)
+    const server: net.Server = await listenTcp({
       host,
       port,
       open: (handler, sourceAddress) =>
-        streams.open({ tenantId, environment, site, resource, protocol: 'tcp', sourceAddress }, handler),
+        streams.open(
+          { tenantId, environment, site, resource, protocol: 'tcp', sourceAddress, publication: address() },
+          handler,
+        ),
       onClosed: (error) =>
         log.debug({ tenant: tenantId, site, resource, code: error?.code ?? 'OK' }, 'connection closed'),
     })
-    const address = formatListening(host, (server.address() as net.AddressInfo).port)
-    this.#servers.set(address, server)
-    this.#errors.delete(address)
-    return address
+    const bound = address()
+    this.#servers.set(bound, server)
+    this.#errors.delete(bound)
+    return bound
   }
 
   #close(address: string): void {

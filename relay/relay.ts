@@ -34,6 +34,7 @@ import { RelayCounts } from './metrics/counts.ts'
 import { OPERATIONS } from './operations/list.ts'
 import { createPeople, type LoginLimits, type People } from './people/people.ts'
 import { Publications } from './publications.ts'
+import { createSso, type Sso, type SsoOptions } from './sso/sso.ts'
 
 /** Windows of the relay's own streams beyond 256 KiB each, in bytes for the whole process. */
 const WINDOW_BUDGET_BYTES = 512 * 1024 * 1024
@@ -67,6 +68,8 @@ export interface RelayOptions {
   readonly logins?: LoginLimits
   /** Sessions and tokens beside those of this relay: for tests that need no login. */
   readonly authenticators?: readonly Authenticator[]
+  /** Where identity providers may be. */
+  readonly sso?: Pick<SsoOptions, 'insideHosts' | 'resolve'>
 }
 
 /** The library does the handshake only; its limits count all the same until it lets go of the socket. */
@@ -91,7 +94,10 @@ export interface Relay {
   readonly counts: RelayCounts
   readonly trail: Pick<AuditTrail, 'audit' | 'flush'>
   readonly people: People
+  readonly sso: Sso
   readonly deliveries: Deliveries
+  /** Whether somebody may log in from where he is. */
+  readonly enforcement: Pick<Enforcement, 'checkLogin'>
   /** Ends what is no longer allowed in a tenant; to be called after each change that takes a right away. */
   enforce(tenantId: string): Promise<Enforced>
   /** Takes nothing new, lets streams end for at most `drainMs` (10 s), then closes everything. */
@@ -158,7 +164,13 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
   const listening = await listenOrStop(gateway, options.listen, stop)
   const relay: Relay = {
-    people: createPeople({ ...authority, ...options.logins, audit: trail.audit, address: () => relay.address }),
+    sso: createSso({ ...authority, ...options.sso, audit: trail.audit, relay: () => relay }),
+    people: createPeople({
+      ...authority,
+      ...options.logins,
+      audit: trail.audit,
+      address: () => relay.address,
+    }),
     address: { host: options.name, port: listening.port },
     listening,
     ...{ authority, ...traffic, publications, admission, trail, deliveries, stop },
@@ -271,7 +283,10 @@ function passThrough(publications: Publications, streams: Streams, name: string)
   if (found === undefined) return undefined
   const { tenantId, environment, site, resource } = found
   return (handler, sourceAddress) =>
-    streams.open({ tenantId, environment, site, resource, protocol: 'tcp', sourceAddress }, handler)
+    streams.open(
+      { tenantId, environment, site, resource, protocol: 'tcp', sourceAddress, publication: name },
+      handler,
+    )
 }
 
 function repeat(effects: Effects, ms: number, task: () => void): () => void {

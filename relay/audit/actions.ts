@@ -23,6 +23,10 @@ export const AUDIT_ACTIONS = {
   'grant.request': 'a request for access; the detail names connector, resource and reason',
   'grant.approve': 'a request for access',
   'grant.refuse': 'a request for access',
+  'restriction.set': 'a restriction; the detail names its ranges',
+  'restriction.remove': 'a restriction',
+  'restriction.attach': 'a restriction; the detail says to what',
+  'restriction.detach': 'a restriction; the detail says from what',
   'freeze.add': 'what is frozen, by name; the detail says of what kind and why',
   'freeze.remove': 'what was frozen',
   'publication.add': 'an address; the detail names the resource',
@@ -52,8 +56,10 @@ export const AUDIT_ACTIONS = {
   'sso.add': 'an identity provider; the detail says of what kind',
   'sso.update': 'an identity provider with other settings',
   'sso.remove': 'an identity provider; the detail says how many sessions ended',
-  'sso.sign-in': 'an identity provider; outcome SIGN_ON or IDENTITY_PROVIDER: it let nobody in, and the detail says why',
-  'sso.roles': 'a person whose roles follow an identity provider; the detail names it and the rules that matched',
+  'sso.sign-in':
+    'an identity provider; outcome SIGN_ON or IDENTITY_PROVIDER: it let nobody in, and the detail says why',
+  'sso.roles':
+    'a person whose roles follow an identity provider; the detail names it and the rules that matched',
   'sso.logout': 'an identity provider that ended sessions; the detail says how many',
   'operation.refuse':
     'the operation that was refused; outcome: why; the detail names a member of the input that was wrong',

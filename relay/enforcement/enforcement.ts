@@ -3,8 +3,12 @@ import type { Effects } from '../../shared/effects.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { AuthorityContext } from '../authority/context.ts'
+import type { Principal } from '../authority/identify.ts'
 import type { LiveSession, Sessions } from '../gateway/sessions.ts'
 import { type GrantFault, grantVerdict } from '../grants/terms.ts'
+import type { Peer } from '../restrictions/restriction.ts'
+import { checkRestrictions, type Restrictions, restrictionsOf } from '../restrictions/restrictions.ts'
+import type { RestrictionTarget } from '../store/restriction-store.ts'
 import type { Store } from '../store/store.ts'
 import { Deadlines } from './deadlines.ts'
 import { checkFrozen, type Frozen, frozenOf } from './frozen.ts'
@@ -40,6 +44,7 @@ export class Enforcement {
   readonly #living = new Map<string, Set<Living>>()
   readonly #deadlines = new Deadlines<Living>()
   readonly #frozen = new Map<string, Frozen>()
+  readonly #restrictions = new Map<string, Restrictions>()
   /** Tenants whose last enforcement failed: what is in memory may be old. */
   readonly #overdue = new Set<string>()
   #last: Promise<unknown> = Promise.resolve()
@@ -78,14 +83,43 @@ export class Enforcement {
     this.#deadlines.delete(living)
   }
 
-  /** What does not depend on who opens, without a look at the store. @throws {TunnelError} FROZEN */
+  /** All but the grant, without a look at the store. @throws {TunnelError} FROZEN, RESTRICTED */
   check(opening: Opening): void {
-    checkFrozen(this.#frozen.get(opening.tenantId) ?? NOTHING_FROZEN, opening)
+    const { tenantId, environment, site, resource, connector, publication, source, certificate } = opening
+    checkFrozen(this.#frozen.get(tenantId) ?? NOTHING, opening)
+    const targets: RestrictionTarget[] = [{ kind: 'resource', environment, target: `${site}/${resource}` }]
+    if (connector !== undefined) targets.push({ kind: 'connector', environment, target: connector.name })
+    if (publication !== undefined) targets.push({ kind: 'publication', environment, target: publication })
+    this.#checkPeer(tenantId, targets, { address: source, certificate })
+  }
+
+  /** A connector that comes in, or is there. Agents are not restricted. @throws {TunnelError} RESTRICTED */
+  checkSession(principal: Principal, peer: Peer): void {
+    if (principal.kind !== 'connector') return
+    const { tenantId, environment, name } = principal
+    this.#checkPeer(tenantId, [{ kind: 'connector', environment, target: name }], peer)
+  }
+
+  /**
+   * Somebody who logs in, or uses a session. @param person an id; undefined where it is not known yet
+   * @throws {TunnelError} RESTRICTED
+   */
+  checkLogin(tenantId: string, person: string | undefined, peer: Peer): void {
+    const targets: RestrictionTarget[] = [{ kind: 'logins', environment: '', target: '' }]
+    if (person !== undefined) targets.push({ kind: 'person', environment: '', target: person })
+    this.#checkPeer(tenantId, targets, peer)
+  }
+
+  #checkPeer(tenantId: string, targets: readonly RestrictionTarget[], peer: Peer): void {
+    const restrictions = this.#restrictions.get(tenantId)
+    if (restrictions !== undefined) {
+      checkRestrictions(restrictions, targets, peer, this.#options.effects.date())
+    }
   }
 
   /**
    * Whether a connector may have this stream; it is looked at again when that ends by itself.
-   * @throws {TunnelError} DENIED_BY_RELAY, EXPIRED, FROZEN, STORE
+   * @throws {TunnelError} DENIED_BY_RELAY, EXPIRED, FROZEN, RESTRICTED, STORE
    */
   async authorize(living: Living): Promise<void> {
     const { tenantId, connector, site, resource } = living.opening
@@ -118,9 +152,9 @@ export class Enforcement {
   }
 
   async #read(tenantId: string): Promise<void> {
-    const frozen = frozenOf(await this.#options.store.listFreezes(tenantId))
-    if (frozen.size === 0) this.#frozen.delete(tenantId)
-    else this.#frozen.set(tenantId, frozen)
+    const { store } = this.#options
+    keep(this.#frozen, tenantId, frozenOf(await store.listFreezes(tenantId)))
+    keep(this.#restrictions, tenantId, restrictionsOf(await store.listRestrictions(tenantId)))
   }
 
   async #endStreams(some: Iterable<Living>): Promise<number> {
@@ -152,13 +186,21 @@ export class Enforcement {
     return ended
   }
 
-  async #sessionFault({ principal }: LiveSession): Promise<TunnelError | undefined> {
+  async #sessionFault(live: LiveSession): Promise<TunnelError | undefined> {
+    const { principal, sourceAddress, certificate } = live
     const { store, closed } = this.#options
     const { kind, tenantId, id } = principal
     const found =
       kind === 'agent' ? await store.findAgent(tenantId, id) : await store.findConnector(tenantId, id)
     const isKnown = found !== undefined && found.revokedAt === undefined && !closed.has(tenantId)
-    return isKnown ? undefined : new TunnelError('REVOKED')
+    if (!isKnown) return new TunnelError('REVOKED')
+    try {
+      this.checkSession(principal, { address: sourceAddress, certificate })
+      return undefined
+    } catch (error) {
+      if (isTunnelError(error)) return error
+      throw error
+    }
   }
 
   async #tick(): Promise<void> {
@@ -185,7 +227,17 @@ export class Enforcement {
   }
 }
 
-const NOTHING_FROZEN: Frozen = new Map()
+const NOTHING: Frozen = new Map()
+
+/** Tenants without any are not kept. */
+function keep<One extends ReadonlyMap<string, unknown>>(
+  all: Map<string, One>,
+  tenantId: string,
+  one: One,
+): void {
+  if (one.size === 0) all.delete(tenantId)
+  else all.set(tenantId, one)
+}
 
 const GRANT_NEXT = 'at the relay: sallyport relay grant list CONNECTOR'
 

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { WebSocketServer } from 'ws'
@@ -102,9 +103,10 @@ function runSession(
     if (session.isClosed) return
     log = context.log.child({ kind: principal.kind, id: principal.id })
     const hello = decodeHello(meta)
-    const arrived = liveSession(context, { principal, hello, session, sourceAddress }, (error) =>
-      link.close(error),
-    )
+    // An agent proves itself by its certificate alone.
+    const certificate = principal.kind === 'connector' ? socket.getPeerX509Certificate() : undefined
+    const arrival = { principal, hello, session, sourceAddress, certificate }
+    const arrived = liveSession(context, arrival, (error) => link.close(error))
     const greeting = answer(helloOk(arrived, hello.version, effects))
     if (!isWelcome(arrived, context.requiredRelease)) return sendAway(arrived, greeting, context)
     live = arrived
@@ -183,6 +185,7 @@ interface Arrival {
   readonly hello: Hello
   readonly session: Session
   readonly sourceAddress: string
+  readonly certificate: X509Certificate | undefined
 }
 
 function liveSession(
@@ -190,7 +193,7 @@ function liveSession(
   arrival: Arrival,
   close: LiveSession['close'],
 ): LiveSession {
-  const { principal, hello, session, sourceAddress } = arrival
+  const { principal, hello, session, sourceAddress, certificate } = arrival
   return {
     name: effects.randomBytes(8).toString('hex'),
     principal,
@@ -199,6 +202,7 @@ function liveSession(
     product: hello.product,
     release: hello.release,
     sourceAddress,
+    certificate,
     connectedAt: effects.date(),
     generation: sessions.nextGeneration(),
     linkKey: hello.capabilities.includes(LINKS_CAPABILITY) ? effects.randomBytes(LINK_KEY_BYTES) : undefined,

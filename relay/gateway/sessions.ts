@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { Effects } from '../../shared/effects.ts'
 import { type ErrorCode, TunnelError } from '../../shared/errors.ts'
 import { decodeHealth } from '../../shared/handshake/health.ts'
@@ -19,6 +20,8 @@ export interface LiveSession {
   /** The signed release that an agent says it is, as `CHANNEL/VERSION`. */
   readonly release: string | undefined
   readonly sourceAddress: string
+  /** What a connector showed to TLS. */
+  readonly certificate?: X509Certificate | undefined
   /** Milliseconds since 1970. */
   readonly connectedAt: number
   readonly generation: number

@@ -164,6 +164,7 @@ export class Streams {
         resource,
         connector: { id, name: opener },
         source: from.sourceAddress,
+        certificate: from.certificate,
       },
       end: (error) => route.end(error.code, error.detail),
     }

@@ -1,5 +1,7 @@
+import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { type Effects, realEffects } from '../../shared/effects.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { createForwarder, type Forwarder, type Upstream } from '../../shared/http/forwarder.ts'
@@ -9,7 +11,7 @@ import { requestFault } from '../../shared/http/request-fault.ts'
 import { traceOf } from '../../shared/http/trace.ts'
 import { isWebSocketHandshake } from '../../shared/http/upgrade.ts'
 import type { Logger } from '../../shared/log.ts'
-import type { Opener } from '../../shared/tunnel/opener.ts'
+import type { OpenRequest } from '../../shared/tunnel/opener.ts'
 import { type RequestContext, requestContext } from './host-route.ts'
 import { goesInCircles, ingressHeaders, isForwardedByUs } from './http-headers.ts'
 
@@ -23,6 +25,14 @@ export interface Publication {
   readonly host: string
 }
 
+/** A stream for a request. */
+export interface IngressRequest extends OpenRequest {
+  /** The host under which it came. */
+  readonly publication: string
+  /** What the visitor showed to TLS, whoever issued it. */
+  readonly certificate: X509Certificate | undefined
+}
+
 export interface IngressLimits extends HttpLimits {
   /** Requests in work on one connection; HTTP/1.1 clients pipeline few. */
   readonly maxPipelined: number
@@ -33,7 +43,7 @@ export interface IngressLimits extends HttpLimits {
 export interface HttpIngressOptions {
   /** The publication of a canonical host. */
   readonly route: (host: string) => Publication | undefined
-  readonly open: Opener
+  readonly open: (request: IngressRequest) => Duplex
   readonly log: Logger
   readonly limits?: Partial<IngressLimits>
   readonly effects?: Pick<Effects, 'after' | 'randomBytes'>
@@ -159,12 +169,19 @@ function upstreamOf(ingress: Ingress, request: IncomingMessage, admitted: Admitt
         ...{ tenantId, environment, site, resource, signal },
         protocol: 'http',
         sourceAddress: context.client,
+        publication: publication.host,
+        certificate: shownCertificate(request),
         traceId: context.trace.id,
       }),
     set: ingressHeaders(request, context),
     withheld: isForwardedByUs,
     traceId: context.trace.id,
   }
+}
+
+/** Undefined on a connection without TLS, as tests have it. */
+function shownCertificate({ socket }: IncomingMessage): X509Certificate | undefined {
+  return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined
 }
 
 function refuse(

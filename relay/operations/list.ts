@@ -7,6 +7,14 @@ import { addConnector, inviteAgent, revokeAgent, revokeConnector, showInventory 
 import type { Operation } from './operation.ts'
 import { PEOPLE_OPERATIONS } from './people-list.ts'
 import { addPublication, removePublication } from './publications.ts'
+import {
+  attachRestriction,
+  detachRestriction,
+  listRestrictions,
+  removeRestriction,
+  setRestriction,
+} from './restrictions.ts'
+import { SSO_OPERATIONS } from './sso.ts'
 import { showStatus } from './status.ts'
 import {
   addEnvironment,
@@ -40,6 +48,7 @@ export const OPERATIONS: readonly Operation[] = [
   removePublication,
   showStatus,
   ...PEOPLE_OPERATIONS,
+  ...SSO_OPERATIONS,
   listAudit,
   verifyAudit,
   showCheckpoint,
@@ -57,4 +66,9 @@ export const OPERATIONS: readonly Operation[] = [
   addFreeze,
   removeFreeze,
   listFreezes,
+  setRestriction,
+  removeRestriction,
+  listRestrictions,
+  attachRestriction,
+  detachRestriction,
 ]

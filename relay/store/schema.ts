@@ -9,6 +9,7 @@ import { PEOPLE } from './migrations/0007-people.ts'
 import { REPLIES } from './migrations/0008-replies.ts'
 import { DELIVERIES } from './migrations/0009-deliveries.ts'
 import { SSO } from './migrations/0010-sso.ts'
+import { RESTRICTIONS } from './migrations/0011-restrictions.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -30,6 +31,7 @@ const MIGRATIONS: readonly string[] = [
   REPLIES,
   DELIVERIES,
   SSO,
+  RESTRICTIONS,
 ]
 
 /** The version that this program writes. */

@@ -3,8 +3,8 @@ import type { Effects } from '../../shared/effects.ts'
 import { auditQueries } from '../audit/queries.ts'
 import { agentChanges, agentQueries, tokenQueries } from './agent-queries.ts'
 import { connectorChanges, connectorQueries } from './connector-queries.ts'
-import { factorQueries } from './factor-queries.ts'
 import { deliveryQueries } from './delivery-queries.ts'
+import { factorQueries } from './factor-queries.ts'
 import { freezeQueries } from './freeze-queries.ts'
 import { grantQueries } from './grant-queries.ts'
 import { grantRequestQueries } from './grant-request-queries.ts'
@@ -14,6 +14,7 @@ import { personQueries } from './people-queries.ts'
 import { sessionQueries } from './person-session-queries.ts'
 import { publicationQueries } from './publication-queries.ts'
 import { replyQueries } from './reply-queries.ts'
+import { restrictionQueries } from './restriction-queries.ts'
 import { secretQueries } from './secret-queries.ts'
 import { type StatementSeen, sqliteDialect } from './sqlite-dialect.ts'
 import { openDatabase } from './sqlite-file.ts'
@@ -55,6 +56,7 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
     ...grantQueries(db),
     ...grantRequestQueries(db),
     ...freezeQueries(db),
+    ...restrictionQueries(db),
     ...publicationQueries(db),
     ...auditQueries(db),
     ...deliveryQueries(db),

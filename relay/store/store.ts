@@ -4,6 +4,7 @@ import type { AuditStore } from '../audit/store.ts'
 import type { FreezeStore, GrantStore } from './access-store.ts'
 import type { DeliveryStore } from './delivery-queries.ts'
 import type { PeopleStore } from './people-store.ts'
+import type { RestrictionStore } from './restriction-store.ts'
 import type { SecretStore } from './secret-queries.ts'
 import type { SsoStore } from './sso-store.ts'
 import type { EnvironmentRecord, RelayWideStore } from './tenants.ts'
@@ -25,6 +26,7 @@ export interface Store
     ConnectorStore,
     GrantStore,
     FreezeStore,
+    RestrictionStore,
     PublicationStore,
     AuditStore,
     DeliveryStore,

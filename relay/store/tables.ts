@@ -69,6 +69,14 @@ export interface Tables {
     reason: string
     created_at: number
   }
+  restrictions: { tenant_id: string; name: string; ranges: string; ca: string | null; created_at: number }
+  restriction_uses: {
+    tenant_id: string
+    name: string
+    kind: 'connector' | 'resource' | 'publication' | 'logins' | 'person'
+    environment: string
+    target: string
+  }
   publications: {
     tenant_id: string
     kind: 'tcp' | 'host' | 'sni'

@@ -21,6 +21,8 @@ export const TENANT_TABLES = [
   'grant_requests',
   'grants',
   'freezes',
+  'restriction_uses',
+  'restrictions',
   'deliveries',
   'publications',
   'join_tokens',

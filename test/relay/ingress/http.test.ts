@@ -70,6 +70,8 @@ test('a request for a published host opens a stream of its own to the resource',
     site: 'north',
     resource: 'web',
     protocol: 'http',
+    publication: 'app.example',
+    certificate: undefined,
     sourceAddress: '127.0.0.1',
   })
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })

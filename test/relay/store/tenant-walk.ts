@@ -29,6 +29,7 @@ const REQUEST = {
   ...{ id: 'r', connectorId: 'c', site: 'berlin', resource: 'db' },
   ...{ reason: 'a fault', durationMs: 60_000, expiresAt: 9_000 },
 } as const
+const RESTRICTED = { kind: 'resource', environment: 'production', target: 'berlin/db' } as const
 const FREEZE: Freeze = {
   ...{ kind: 'site', environment: 'production', name: 'berlin' },
   ...{ reason: 'a fault', createdAt: 2_000 },
@@ -131,6 +132,23 @@ export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.
   listDeliveries: { call: (store, t) => store.listDeliveries(t), nothing: gives([]) },
   moveDelivery: { call: (store, t) => store.moveDelivery(t, 'siem', 5), nothing: gives(false) },
   removeFreeze: { call: (store, t) => store.removeFreeze(t, FREEZE, act), nothing: gives(false) },
+  putRestriction: {
+    call: (store, t) => store.putRestriction(t, { name: 'new', ranges: ['192.0.2.0/24'] }, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  removeRestriction: {
+    call: (store, t) => store.removeRestriction(t, 'unused', act),
+    nothing: gives(false),
+  },
+  listRestrictions: { call: (store, t) => store.listRestrictions(t), nothing: gives([]) },
+  attachRestriction: {
+    call: (store, t) => store.attachRestriction(t, 'unused', RESTRICTED, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  detachRestriction: {
+    call: (store, t) => store.detachRestriction(t, 'office', RESTRICTED, act),
+    nothing: gives(false),
+  },
   listFreezes: { call: (store, t) => store.listFreezes(t), nothing: gives([]) },
   publish: {
     call: (store, t) => store.publish(t, { ...PUBLICATION, address: 'new.example.org' }, act),
@@ -192,6 +210,10 @@ export async function fillTenant(store: Store, tenant: string): Promise<void> {
   await store.addConnector(tenant, newConnector('c', 'app'), [{ site: 'berlin', resource: 'db' }], act)
   await store.addGrantRequest(tenant, REQUEST, act)
   await store.addFreeze(tenant, FREEZE, act)
+  for (const name of ['office', 'unused']) {
+    await store.putRestriction(tenant, { name, ranges: ['192.0.2.0/24'] }, act)
+  }
+  await store.attachRestriction(tenant, 'office', RESTRICTED, act)
   await store.addDelivery(tenant, DELIVERY, act)
   await store.publish(tenant, PUBLICATION, act)
   await store.putSecret(tenant, 'totp/ann', Buffer.from(`seed of ${tenant}`), act)
