@@ -17,6 +17,8 @@ import { collectMetrics } from './metrics/collect.ts'
 import { formatMetrics, METRICS_TYPE } from './metrics/exposition.ts'
 import { watchLoopDelay } from './metrics/loop-delay.ts'
 import { serveMetrics } from './metrics/serve.ts'
+import { firstOwnerLink } from './people/first-owner.ts'
+import { setupText } from './people-command.ts'
 import { startRelay } from './relay.ts'
 
 export interface UpOptions {
@@ -68,6 +70,8 @@ export async function up(options: UpOptions): Promise<void> {
       const at = formatListening(metricsAddress.host, scraped.port)
       output.result({ event: 'metrics', address: at }, `metrics at http://${at}/metrics`)
     }
+    const setup = await firstOwnerLink(relay.people)
+    if (setup !== undefined) output.result({ event: 'setup', ...setup }, setupText(setup.url))
     output.result({ event: 'ready' }, 'ready')
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve()

@@ -1,6 +1,7 @@
 import type { Effects } from '../../shared/effects.ts'
 import type { RelayAddress } from '../../shared/identity/relay-address.ts'
 import type { Act, Audit } from '../audit/record.ts'
+import type { Enforcement } from '../enforcement/enforcement.ts'
 import type { Store } from '../store/store.ts'
 import { Devices } from './devices.ts'
 import { Expiring } from './expiring.ts'
@@ -19,6 +20,8 @@ export interface LoginLimits {
 }
 
 export interface PeopleOptions extends LoginLimits {
+  /** Whether somebody may come from where he comes. @throws {TunnelError} RESTRICTED */
+  readonly checkLogin: Enforcement['checkLogin']
   readonly store: Store
   readonly effects: Effects
   readonly audit: Audit
@@ -44,9 +47,9 @@ export interface Origin {
 }
 
 export function createPeople(options: PeopleOptions): People {
-  const { store, effects, audit, address, closed, rates = LOGIN_RATES, hashCost } = options
+  const { store, effects, audit, address, closed, checkLogin, rates = LOGIN_RATES, hashCost } = options
   return {
-    ...{ store, effects, audit, address, closed },
+    ...{ store, effects, audit, address, closed, checkLogin },
     hasher: new PasswordHasher({ effects, ...(hashCost === undefined ? {} : { cost: hashCost }) }),
     gate: new LoginGate(rates),
     pending: new Expiring(WAITING_MAX),

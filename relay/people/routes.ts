@@ -170,6 +170,6 @@ export const pollDeviceRoute = openRoute({
   output: v.variant('state', [v.object({ state: v.literal('waiting') }), completeOutput]),
   async answer({ relay: { people }, input, origin }) {
     const opened = await approvedSession(people, input.deviceCode, origin)
-    return opened === undefined ? { body: { state: 'waiting' } } : completed(opened)
+    return opened === undefined ? { body: { state: 'waiting' as const } } : completed(opened)
   },
 })

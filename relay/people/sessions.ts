@@ -37,12 +37,13 @@ export interface Login {
 
 /**
  * Begins a session of a person who has proved to be there, by whatever way: the end of every login.
- * @throws {TunnelError} LOGIN where the tenant is closed
+ * @throws {TunnelError} LOGIN where the tenant is closed; RESTRICTED where the person may not come from there
  */
 export async function openSession(people: People, login: Login, origin: Origin): Promise<OpenedSession> {
   const { store, effects, closed } = people
   const { tenantId, personId, carrier, how } = login
   if (closed.has(tenantId)) throw new TunnelError('LOGIN')
+  people.checkLogin(tenantId, personId, { address: origin.source })
   const { text, hash } = makeToken('session', tenantId, effects)
   const now = effects.date()
   const session = {

@@ -5,6 +5,10 @@ startCommandLine(
   new Map([
     ['relay', () => import('../../../relay/commands.ts')],
     ['audit', () => import('../../../relay/audit-commands.ts')],
+    ['login', () => import('../../../relay/login-commands.ts')],
+    ['logout', () => import('../../../relay/login-commands.ts')],
+    ['set-password', () => import('../../../relay/login-commands.ts')],
+    ['account', () => import('../../../relay/account-commands.ts')],
     ['connect', () => import('../../../connector/commands.ts')],
     ['verify', () => import('../../../shared/release/commands.ts')],
   ]),
