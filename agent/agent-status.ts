@@ -1,6 +1,8 @@
-import type { ErrorCode, Leg } from '../shared/errors.ts'
+import type { ErrorCode, Leg, TunnelError } from '../shared/errors.ts'
+import { formatRelayAddress } from '../shared/identity/relay-address.ts'
 import type { ResumeSummary } from '../shared/tunnel/resume-tally.ts'
 import type { TargetStatus } from './health/watch.ts'
+import type { StandingSession } from './sessions.ts'
 
 /** One session with a relay. */
 export interface SessionStatus {
@@ -61,4 +63,30 @@ export interface AgentStatus {
     readonly detail: string
     readonly next: string
   }
+}
+
+/** A session as the status shows it. */
+export function statusOfSession({ tunnel, since, isLeaving }: StandingSession): SessionStatus {
+  const rttMs = tunnel.session.link.inFlight.minRttMs
+  return {
+    session: tunnel.relay.session,
+    relay: formatRelayAddress(tunnel.address),
+    since,
+    ...(tunnel.inspector === undefined ? {} : { inspector: tunnel.inspector }),
+    links: tunnel.session.linkCount,
+    streams: tunnel.session.streamCount,
+    ...(Number.isFinite(rttMs) ? { rttMs: Math.round(rttMs * 100) / 100 } : {}),
+    leaving: isLeaving,
+  }
+}
+
+/** A failure as the status shows it. */
+export function failureOf({
+  code,
+  leg,
+  message,
+  detail,
+  next,
+}: TunnelError): AgentStatus['lastError'] & object {
+  return { code, leg, message, detail, next }
 }

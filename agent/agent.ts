@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { checkPrivateDirectory } from '../shared/config/private-file.ts'
 import type { Effects } from '../shared/effects.ts'
 import { TunnelError } from '../shared/errors.ts'
-import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
+import type { RelayAddress } from '../shared/identity/relay-address.ts'
 import type { Logger } from '../shared/log.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
 import { DIRECT_NETWORK, type Network } from '../shared/network/network.ts'
@@ -11,7 +11,7 @@ import { describeRunning, type RunningRelease } from '../shared/release/running.
 import { formatStatement } from '../shared/release/statement.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { PRODUCT_VERSION } from '../shared/version.ts'
-import type { AgentStatus, SessionStatus } from './agent-status.ts'
+import { type AgentStatus, failureOf, statusOfSession } from './agent-status.ts'
 import { createResolver, type Resolver } from './dial/resolve.ts'
 import { fingerprintOf } from './enrollment.ts'
 import { AgentHealth } from './health/agent-health.ts'
@@ -21,8 +21,9 @@ import { createPathWatch, type PathWatch } from './path-watch.ts'
 import { createRelayNumbers } from './relay-numbers.ts'
 import { keepRenewed } from './renewal.ts'
 import { policyDigest } from './rules/digest.ts'
+import { lastGoodFile } from './rules/last-good.ts'
 import { watchRules } from './rules/watch.ts'
-import { AgentSessions, type SessionCount, type StandingSession } from './sessions.ts'
+import { AgentSessions, type SessionCount } from './sessions.ts'
 import { type AgentSettings, readSettings } from './settings.ts'
 import { AgentStreams } from './streams.ts'
 
@@ -86,6 +87,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     },
     onGood: () => agent.rulesGood(),
     onError: (error) => agent.rulesFailed(error),
+    lastGood: lastGoodFile(rulesPath(directory)),
+    onCopyFailed: (err) => log.warn({ err }, 'the copy of the last good rules cannot be kept or read'),
   })
   agent.begin(() => rules.rules)
   agent.pause(await readPause(directory))
@@ -110,7 +113,7 @@ class RunningAgent {
   #identity: AgentIdentity
   readonly #path: PathWatch
   readonly #relayNumbers = createRelayNumbers()
-  #rulesError: TunnelError | undefined
+  #rulesFault: { readonly error: TunnelError; readonly since: number } | undefined
   #pause: Pause | undefined
   #rules: () => Rules = () => new Map()
   readonly #streams: AgentStreams
@@ -150,12 +153,15 @@ class RunningAgent {
 
   begin(rules: () => Rules): void {
     this.#rules = rules
+    if (this.#rulesFault !== undefined)
+      this.#options.log.warn({ rules: rules().size }, 'begins with the last good rules')
   }
 
   pause(pause: Pause | undefined): void {
     this.#pause = pause
     this.#streams.pause(pause !== undefined)
     this.#health.pause(pause !== undefined)
+    this.#tell()
   }
 
   rulesChanged(rules: Rules): void {
@@ -164,12 +170,16 @@ class RunningAgent {
   }
 
   rulesGood(): void {
-    this.#rulesError = undefined
+    if (this.#rulesFault === undefined) return
+    this.#rulesFault = undefined
+    this.#tell()
   }
 
   rulesFailed(error: TunnelError): void {
-    this.#rulesError = error
-    this.#options.log.error({ detail: error.detail }, 'rules file cannot be used, the last good rules stay')
+    const { effects, log } = this.#options
+    this.#rulesFault = { error, since: effects.date() }
+    log.error({ detail: error.detail }, 'rules file cannot be used, the last good rules stay')
+    this.#tell()
   }
 
   async run(): Promise<void> {
@@ -203,7 +213,7 @@ class RunningAgent {
   }
 
   status(): AgentStatus {
-    const sessions = this.#sessions.standing.map(statusOf)
+    const sessions = this.#sessions.standing.map(statusOfSession)
     const main = sessions.find(({ leaving }) => !leaving) ?? sessions[0]
     const error = this.#sessions.lastError
     const { release } = this.#options
@@ -228,7 +238,7 @@ class RunningAgent {
       pingIntervalMs: this.#path.pingIntervalMs,
       ...(this.#path.clockSkewMs === undefined ? {} : { clockSkewMs: this.#path.clockSkewMs }),
       ...(this.#pause === undefined ? {} : { pausedSince: this.#pause.since }),
-      ...(this.#rulesError === undefined ? {} : { rulesError: this.#rulesError.detail }),
+      ...(this.#rulesFault === undefined ? {} : { rulesError: this.#rulesFault.error.detail }),
       ...(error === undefined ? {} : { lastError: failureOf(error) }),
     }
   }
@@ -265,6 +275,15 @@ class RunningAgent {
     return tunnel
   }
 
+  /** Tells the relays what holds for all resources of the site. */
+  #tell(): void {
+    const [pause, fault] = [this.#pause, this.#rulesFault]
+    this.#health.tell([
+      ...(pause === undefined ? [] : [{ state: 'failing', code: 'PAUSED', since: pause.since } as const]),
+      ...(fault === undefined ? [] : [{ state: 'warn', code: 'POLICY', since: fault.since } as const]),
+    ])
+  }
+
   #followTargets(): void {
     if (this.#options.probes !== false && this.#relayNumbers.isKnown) this.#health.follow(this.#rules())
   }
@@ -274,22 +293,4 @@ class RunningAgent {
     this.#options.log.info({ generation: identity.generation }, 'certificate renewed')
     this.#sessions.replaceAll()
   }
-}
-
-function statusOf({ tunnel, since, isLeaving }: StandingSession): SessionStatus {
-  const rttMs = tunnel.session.link.inFlight.minRttMs
-  return {
-    session: tunnel.relay.session,
-    relay: formatRelayAddress(tunnel.address),
-    since,
-    ...(tunnel.inspector === undefined ? {} : { inspector: tunnel.inspector }),
-    links: tunnel.session.linkCount,
-    streams: tunnel.session.streamCount,
-    ...(Number.isFinite(rttMs) ? { rttMs: Math.round(rttMs * 100) / 100 } : {}),
-    leaving: isLeaving,
-  }
-}
-
-function failureOf({ code, leg, message, detail, next }: TunnelError): AgentStatus['lastError'] & object {
-  return { code, leg, message, detail, next }
 }

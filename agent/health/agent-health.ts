@@ -1,4 +1,5 @@
 import type { Effects } from '../../shared/effects.ts'
+import type { AgentCondition } from '../../shared/handshake/health.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Rules } from '../../shared/policy/rule.ts'
 import type { ClientTunnel } from '../../shared/tunnel/client-tunnel.ts'
@@ -17,13 +18,22 @@ export interface AgentHealthOptions {
   readonly relayAddresses: () => Iterable<string>
 }
 
+/** Something that holds for the whole agent, since a time in ms since 1970. */
+export type Standing = Pick<AgentCondition, 'state' | 'code'> & { readonly since: number }
+
 /** How the targets of an agent are: asked all the time, and told to every relay it is connected to. */
 export class AgentHealth implements Disposable {
   readonly #watch: HealthWatch
   readonly #reporter: HealthReporter
+  #standing: readonly Standing[] = []
 
   constructor({ effects, log, resolver, relayAddresses }: AgentHealthOptions) {
-    this.#reporter = new HealthReporter({ effects, reports: (resources) => this.#watch.reports(resources) })
+    this.#reporter = new HealthReporter({
+      effects,
+      reports: (resources) => this.#watch.reports(resources),
+      conditions: () =>
+        this.#standing.map(({ since, ...rest }) => ({ ...rest, ageMs: effects.date() - since })),
+    })
     const seen: SeenCertificates = new Map()
     this.#watch = new HealthWatch({
       effects,
@@ -43,6 +53,12 @@ export class AgentHealth implements Disposable {
   carry(tunnel: Pick<ClientTunnel, 'session' | 'closed'>): void {
     this.#reporter.begin(tunnel.session)
     void tunnel.closed.then(() => this.#reporter.end(tunnel.session))
+  }
+
+  /** Takes what holds for the whole agent, which every relay is told. */
+  tell(standing: readonly Standing[]): void {
+    this.#standing = standing
+    this.#reporter.conditionChanged()
   }
 
   /** True: nothing is asked, and every target counts as out of reach. */

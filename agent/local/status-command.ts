@@ -109,12 +109,16 @@ export function statusLines(now: StatusAnswer): string[] {
 }
 
 /** What an administrator did, and may have forgotten. */
-function heldLines({ pausedSince, rulesError }: StatusAnswer): string[] {
+function heldLines({ pausedSince, rulesError, rules }: StatusAnswer): string[] {
   const lines: string[] = []
   if (pausedSince !== undefined)
     lines.push(`PAUSED since ${isoTime(pausedSince)}, every stream is refused: sallyport agent resume`)
-  if (rulesError !== undefined) lines.push(`RULES NOT READ, the last good ones hold: ${rulesError}`)
+  if (rulesError !== undefined) lines.push(`RULES NOT READ, ${heldRules(rules)}: ${rulesError}`)
   return lines
+}
+
+function heldRules(rules: number): string {
+  return rules === 0 ? 'so nothing can be reached' : `the last good ones hold (${rules})`
 }
 
 function inspectorLine({ sessions }: StatusAnswer): string[] {

@@ -3,6 +3,7 @@ import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import type { Rule, Rules } from '../../shared/policy/rule.ts'
 import { readRulesFile, writeRulesFile } from './file.ts'
 import { formatRule, RULES_HEADER } from './format.ts'
+import { lastGoodFile } from './last-good.ts'
 import { findBlock } from './layout.ts'
 import { parseRules } from './parse.ts'
 
@@ -77,10 +78,18 @@ async function edit(path: string, resource: string, change: (text: string) => st
     // Somebody's editor may have saved meanwhile; a lock file would not keep an editor out, looking again nearly does.
     if ((await readOrBegin(path)) !== text) continue
     await writeRulesFile(path, next)
+    await keepIfKept(path, next)
     const before = parseRules(text, path).get(resource)
     return { rules: parseRules(next, path), ...(before && { before }) }
   }
   throw new TunnelError('CONFLICT', `${path} is being changed by somebody else`, { next: 'try again' })
+}
+
+/** What was allowed before `deny` must not come back where the next edit, by hand, breaks the file before the agent starts. */
+async function keepIfKept(path: string, text: string): Promise<void> {
+  const copy = lastGoodFile(path)
+  const kept = await copy.read().catch(() => '')
+  if (kept !== undefined) await copy.keep(text)
 }
 
 async function readOrBegin(path: string): Promise<string> {

@@ -3,9 +3,10 @@ import { stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Effects } from '../../shared/effects.ts'
-import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { type ErrorCode, isTunnelError, TunnelError } from '../../shared/errors.ts'
 import type { Rules } from '../../shared/policy/rule.ts'
 import { readRulesFile } from './file.ts'
+import type { LastGood } from './last-good.ts'
 import { parseRules } from './parse.ts'
 
 /** Milliseconds between two looks at the file. With the settling time it makes the promised second. */
@@ -41,6 +42,10 @@ export interface WatchOptions {
   readonly onGood?: () => void
   /** Called once for each state of the file that cannot be used; the last good rules stay. */
   readonly onError: (error: TunnelError) => void
+  /** Keeps the last good text over restarts; without it a file that is broken at the start allows nothing. */
+  readonly lastGood?: LastGood
+  /** The copy could not be written, read or removed; the rules in force are as they should be. */
+  readonly onCopyFailed?: (err: unknown) => void
 }
 
 /** The rules in force, as long as it is not closed. */
@@ -54,9 +59,10 @@ export const MISSING = 'missing'
 export const realRulesFiles: RulesFiles = { fingerprint, read: readRulesFile, watch: watchDirectory }
 
 /**
- * Reads the rules file and follows it. A file that is broken keeps the last good rules in force: someone is in the
- * middle of an edit. A file that is gone denies everything, at the start and later: nobody removes it by a slip of
- * the pen, and "delete the rules" must not mean "keep them for ever".
+ * Reads the rules file and follows it. A file that is broken keeps the last good rules in force, at the start those that were
+ * kept: someone is in the middle of an edit. A file that is gone denies everything, at the start and later: nobody removes it
+ * by a slip of the pen, and "delete the rules" must not mean "keep them for ever". So does one at the start that others could
+ * have written: whoever did so chose the moment.
  */
 export async function watchRules(path: string, options: WatchOptions): Promise<RulesWatch> {
   const watcher = new RulesWatcher(path, options)
@@ -86,7 +92,8 @@ class RulesWatcher implements RulesWatch {
   async begin(): Promise<void> {
     this.#closeWatch = this.#files.watch(this.#path, () => this.#hurry())
     this.#seen = await this.#files.fingerprint(this.#path)
-    if (this.#seen !== MISSING) await this.#load((rules) => (this.rules = rules))
+    if (this.#seen === MISSING) await this.#keep(undefined)
+    else if ((await this.#load((rules) => (this.rules = rules))) === 'POLICY') await this.#recall()
     this.#schedule(POLL_MS)
   }
 
@@ -118,24 +125,53 @@ class RulesWatcher implements RulesWatch {
       this.#isUnread = true
     } else if (this.#isUnread) {
       this.#isUnread = false
-      if (now === MISSING) this.#apply(new Map())
+      if (now === MISSING) await this.#applyNone()
       else await this.#load((rules) => this.#apply(rules))
     }
     this.#isLooking = false
     this.#schedule(this.#isUnread || this.#isHurried ? SETTLE_MS : POLL_MS)
   }
 
-  async #load(use: (rules: Rules) => void): Promise<void> {
+  /** @returns the code of what is wrong with the file; undefined where nothing is */
+  async #load(use: (rules: Rules) => void): Promise<ErrorCode | undefined> {
+    let text: string
     let rules: Rules
     try {
-      rules = parseRules(await this.#files.read(this.#path), this.#path)
+      text = await this.#files.read(this.#path)
+      rules = parseRules(text, this.#path)
     } catch (err) {
+      const error = asTunnelError(this.#path, err)
       // Gone since the look: the next look says so.
-      const isGone = isTunnelError(err) && err.code === 'NOT_FOUND'
-      if (!isGone && !this.#isClosed) this.#options.onError(asTunnelError(this.#path, err))
-      return
+      if (error.code !== 'NOT_FOUND' && !this.#isClosed) this.#options.onError(error)
+      return error.code
     }
-    if (!this.#isClosed) use(rules)
+    if (this.#isClosed) return undefined
+    use(rules)
+    await this.#keep(text)
+    return undefined
+  }
+
+  /** Takes the rules that were kept when they were last in force. */
+  async #recall(): Promise<void> {
+    try {
+      const text = await this.#options.lastGood?.read()
+      if (text !== undefined) this.rules = parseRules(text, this.#path)
+    } catch (err) {
+      this.#options.onCopyFailed?.(err)
+    }
+  }
+
+  async #keep(text: string | undefined): Promise<void> {
+    try {
+      await this.#options.lastGood?.keep(text)
+    } catch (err) {
+      this.#options.onCopyFailed?.(err)
+    }
+  }
+
+  async #applyNone(): Promise<void> {
+    this.#apply(new Map())
+    await this.#keep(undefined)
   }
 
   #apply(rules: Rules): void {

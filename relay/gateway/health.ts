@@ -1,5 +1,10 @@
 import type { ErrorCode } from '../../shared/errors.ts'
-import { type HealthReport, type HealthState, MAX_REPORTED_TARGETS } from '../../shared/handshake/health.ts'
+import {
+  type AgentCondition,
+  type HealthNotice,
+  type HealthState,
+  MAX_REPORTED_TARGETS,
+} from '../../shared/handshake/health.ts'
 
 /** What the relay was told of one target. */
 export interface TargetHealth {
@@ -11,33 +16,46 @@ export interface TargetHealth {
   readonly text?: string
 }
 
+/** What an agent told of itself. */
+export interface StandingCondition extends Pick<AgentCondition, 'state' | 'code'> {
+  /** Milliseconds since 1970, by the relay's clock. */
+  readonly since: number
+}
+
 /**
  * What one session of an agent told of its targets, by resource, at most 1,000 of them. It is the agent's word about its
  * own site: the names are looked up under the site that its certificate names, and under no other.
  */
 export interface SessionHealth {
   readonly targets: Map<string, TargetHealth>
+  /** What holds for the whole agent, such as a pause. */
+  conditions: readonly StandingCondition[]
   /** False: an agent that reports nothing, or has not yet. */
   hasReported: boolean
 }
 
 export function createHealth(): SessionHealth {
-  return { targets: new Map(), hasReported: false }
+  return { targets: new Map(), conditions: [], hasReported: false }
 }
 
 /**
- * Takes what an agent reports; what is beyond the limit is dropped.
+ * Takes what a notice of an agent says; of targets, what is beyond the limit is dropped.
  * @param date wall clock, ms since 1970
  * @returns the names of targets that began to fail or ceased to
  */
 export function takeReports(
   health: SessionHealth,
-  reports: readonly HealthReport[],
+  { reports, conditions }: HealthNotice,
   date: number,
 ): readonly string[] {
   const { targets } = health
   const turned: string[] = []
-  health.hasReported = true
+  if (conditions !== undefined)
+    health.conditions = conditions.map(({ ageMs, ...rest }) => ({
+      ...rest,
+      since: Math.max(0, date - ageMs),
+    }))
+  if (reports.length > 0) health.hasReported = true
   for (const { resource, state, code, ageMs, text } of reports) {
     const before = targets.get(resource)
     if ((before?.state === 'failing') !== (state === 'failing')) turned.push(resource)

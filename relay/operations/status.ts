@@ -171,23 +171,30 @@ async function offlineSites(
   })
 }
 
-/** What the agents say of their targets, each agent once. */
+/** What the agents say of themselves and their targets, each agent once. */
 function targetTroubles(live: readonly LiveSession[]): PlacedTrouble[] {
   const byAgent = new Map(live.map((one) => [one.principal.id, one]))
   return [...byAgent.values()].flatMap(({ principal, health }) => {
     if (principal.kind !== 'agent') return []
     const { environment, site, id } = principal
-    const ill = [...health.targets].filter(([, { state }]) => state === 'failing' || state === 'warn')
     const common = { environment, site, agentId: id }
-    const paused = ill.find(([, { code }]) => code === 'PAUSED')
-    // A pause is said once, and not by each target.
-    if (paused !== undefined) return [{ ...common, ...troubleOf(paused[1]), what: `${environment} ${site}` }]
-    return ill.map(([resource, target]) => ({
+    const own = health.conditions.map((condition) => ({
+      ...common,
+      ...condition,
+      leg: 'agent' as const,
+      what: `${environment} ${site}`,
+    }))
+    // A pause is said of the agent, and not of each target.
+    const ill = [...health.targets].filter(
+      ([, { state, code }]) => (state === 'failing' || state === 'warn') && code !== 'PAUSED',
+    )
+    const targets = ill.map(([resource, target]) => ({
       ...common,
       ...troubleOf(target),
       resource,
       what: `${environment} ${site}/${resource}`,
     }))
+    return [...own, ...targets]
   })
 }
 

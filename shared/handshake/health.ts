@@ -10,6 +10,9 @@ export const MAX_REPORTED_TARGETS = 1_000
 /** Longest text of a report about one target, in characters. */
 export const MAX_HEALTH_TEXT = 120
 
+/** Most conditions that an agent tells of itself. */
+const MAX_CONDITIONS = 8
+
 /** Room for the map around the reports of one NOTICE, in bytes. */
 const MAP_BYTES = 32
 
@@ -33,6 +36,24 @@ export interface HealthReport {
   readonly text?: string | undefined
 }
 
+/** What an agent tells of itself, and so of all its resources (docs/protocol.md section 8.6). */
+export interface AgentCondition {
+  readonly state: 'failing' | 'warn'
+  readonly code: ErrorCode
+  /** How long it has been so, in ms. */
+  readonly ageMs: number
+}
+
+const conditionSchema = v.object({
+  state: v.pipe(
+    v.string(),
+    v.maxLength(16),
+    v.transform((state) => (state === 'failing' ? state : 'warn')),
+  ),
+  code: v.pipe(uint, v.transform(codeFromWire)),
+  ageMs: uint,
+})
+
 const reportSchema = v.object({
   resource: v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,62}$/)),
   // A state of a later version is one that we know nothing of.
@@ -48,6 +69,7 @@ const reportSchema = v.object({
 
 const noticeSchema = v.object({
   health: v.optional(v.pipe(v.array(reportSchema), v.maxLength(MAX_REPORTED_TARGETS))),
+  agent: v.optional(v.pipe(v.array(conditionSchema), v.maxLength(MAX_CONDITIONS))),
 })
 
 /** The reports as the CBOR of as few NOTICEs as hold them; none where there are none. */
@@ -77,10 +99,25 @@ export function encodeHealth(reports: readonly HealthReport[]): Uint8Array[] {
   return notices
 }
 
-/**
- * The reports in a NOTICE; none where it tells of something else.
- * @throws {TunnelError} PROTOCOL
- */
-export function decodeHealth(meta: Uint8Array): readonly HealthReport[] {
-  return parseMap(noticeSchema, meta, 'NOTICE').health ?? []
+/** All that an agent tells of itself, as the CBOR of a NOTICE; at most 8. */
+export function encodeConditions(conditions: readonly AgentCondition[]): Uint8Array {
+  const entries = conditions.map(({ state, code, ageMs }) => ({
+    state,
+    code: wireFromCode(code),
+    ageMs: Math.max(0, Math.round(ageMs)),
+  }))
+  return encodeMap({ agent: entries })
+}
+
+/** What a NOTICE tells of; nothing where it is something else. */
+export interface HealthNotice {
+  readonly reports: readonly HealthReport[]
+  /** Undefined where the notice leaves the conditions as they were. */
+  readonly conditions: readonly AgentCondition[] | undefined
+}
+
+/** @throws {TunnelError} PROTOCOL */
+export function decodeHealth(meta: Uint8Array): HealthNotice {
+  const { health = [], agent } = parseMap(noticeSchema, meta, 'NOTICE')
+  return { reports: health, conditions: agent }
 }

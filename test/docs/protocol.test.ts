@@ -131,7 +131,9 @@ describe('the states in docs/protocol.md', () => {
 
 /** The only report of a NOTICE that holds `report`, which is a map in CBOR. */
 function decodeOneReport(report: Uint8Array): object {
-  const [decoded] = decodeHealth(encodeMap({ health: [decode(report)] }))
+  const {
+    reports: [decoded],
+  } = decodeHealth(encodeMap({ health: [decode(report)] }))
   assert.ok(decoded !== undefined)
   return { ...decoded, ...(decoded.code && { code: wireFromCode(decoded.code) }) }
 }

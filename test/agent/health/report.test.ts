@@ -1,23 +1,24 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HealthReporter } from '../../../agent/health/report.ts'
-import { decodeHealth, type HealthReport } from '../../../shared/handshake/health.ts'
+import { type AgentCondition, decodeHealth, type HealthReport } from '../../../shared/handshake/health.ts'
 import { FakeEffects } from '../../support/fake-effects.ts'
 
 /** A reporter of targets that are well, and a session that keeps what it is sent. */
 function reporting(names: readonly string[]) {
   const effects = new FakeEffects()
   const text = 'x'.repeat(120)
+  const conditions: AgentCondition[] = []
   const reports = (resources: Iterable<string> = names): HealthReport[] =>
     [...resources].map((resource) => ({ resource, state: 'warn', ageMs: 0, text }))
-  const reporter = new HealthReporter({ effects, reports })
+  const reporter = new HealthReporter({ effects, reports, conditions: () => conditions })
   const session = () => {
     const sent: { at: number; names: string[] }[] = []
     const sendNotice = (meta: Uint8Array) =>
-      sent.push({ at: effects.now(), names: decodeHealth(meta).map(({ resource }) => resource) })
+      sent.push({ at: effects.now(), names: decodeHealth(meta).reports.map(({ resource }) => resource) })
     return { sent, sendNotice }
   }
-  return { effects, reporter, session }
+  return { effects, reporter, session, conditions }
 }
 
 test('a session hears of every target when it begins, and of changes until it ends', () => {
@@ -41,6 +42,24 @@ test('a session hears of every target when it begins, and of changes until it en
   effects.advance(1_000)
   assert.equal(one.sent.length, 2)
   assert.equal(other.sent.length, 3)
+})
+
+test('what holds for the whole agent is told where there is no target too, when it begins and when it is over', () => {
+  const { effects, reporter, conditions } = reporting([])
+  const told: unknown[] = []
+  const sendNotice = (meta: Uint8Array) => told.push(decodeHealth(meta).conditions)
+  reporter.begin({ sendNotice })
+  assert.deepEqual(told, [])
+  conditions.push({ state: 'failing', code: 'PAUSED', ageMs: 5 })
+  reporter.conditionChanged()
+  effects.advance(1_000)
+  reporter.begin({ sendNotice })
+  reporter.end({ sendNotice })
+  assert.deepEqual(told, [conditions, conditions])
+  conditions.pop()
+  reporter.conditionChanged()
+  effects.advance(1_000)
+  assert.deepEqual(told[2], [])
 })
 
 test('changes in quick succession go out together, once a second', () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { allow } from '../../../agent/rules/edit.ts'
+import type { LastGood } from '../../../agent/rules/last-good.ts'
 import { makeRule } from '../../../agent/rules/parse.ts'
 import {
   MISSING,
@@ -50,7 +51,19 @@ function memoryFile(first: string | undefined) {
   }
 }
 
-async function start(first: string | undefined) {
+/** A copy of the last good rules in memory. */
+function memoryCopy(first?: string): LastGood & { text: string | undefined } {
+  const copy = {
+    text: first,
+    read: async () => copy.text,
+    keep: async (text: string | undefined) => {
+      copy.text = text
+    },
+  }
+  return copy
+}
+
+async function start(first: string | undefined, lastGood?: LastGood) {
   const clock: FakeClock = fakeClock()
   const file = memoryFile(first)
   const changes: RulesChange[] = []
@@ -60,6 +73,7 @@ async function start(first: string | undefined) {
     files: file.files,
     onChange: (change) => changes.push(change),
     onError: (error) => errors.push(error),
+    ...(lastGood && { lastGood }),
   })
   return { clock, file, changes, errors, watch }
 }
@@ -119,6 +133,40 @@ test('a broken file at the start allows nothing and is reported', async () => {
   const { errors, watch } = await start('nonsense')
   assert.equal(watch.rules.size, 0)
   assert.equal(errors.length, 1)
+})
+
+test('a broken file at the start brings the rules back that were last in force, and is reported', async () => {
+  const copy = memoryCopy(text(table('a', 1)))
+  const { clock, file, errors, changes, watch } = await start('nonsense', copy)
+  assert.deepEqual([...watch.rules.keys()], ['a'])
+  assert.deepEqual(
+    errors.map((error) => error.code),
+    ['POLICY'],
+  )
+  file.save(text(table('b', 1)))
+  await clock.advance(1000)
+  assert.deepEqual(changes.map(names), [{ added: ['b'], removed: ['a'], changed: [] }])
+  assert.equal(copy.text, text(table('b', 1)))
+})
+
+test('no rules come back that were taken away, or whose copy is broken', async () => {
+  const copy = memoryCopy(text(table('a', 1)))
+  assert.equal((await start(undefined, copy)).watch.rules.size, 0)
+  assert.equal(copy.text, undefined)
+  assert.equal((await start('nonsense', copy)).watch.rules.size, 0)
+  assert.equal((await start('nonsense', memoryCopy('nonsense too'))).watch.rules.size, 0)
+})
+
+test('rules that went while the agent ran are forgotten, and broken ones are never kept', async () => {
+  const copy = memoryCopy()
+  const { clock, file } = await start(text(table('a', 1)), copy)
+  assert.equal(copy.text, text(table('a', 1)))
+  file.save('nonsense')
+  await clock.advance(1000)
+  assert.equal(copy.text, text(table('a', 1)))
+  file.save(undefined)
+  await clock.advance(1000)
+  assert.equal(copy.text, undefined)
 })
 
 test('no file at the start allows nothing; one that comes later counts', async () => {

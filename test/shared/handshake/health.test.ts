@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   decodeHealth,
+  encodeConditions,
   encodeHealth,
   type HealthReport,
   MAX_HEALTH_TEXT,
@@ -23,7 +24,7 @@ test('reports come back as they went', () => {
   const notices = encodeHealth(reports)
   assert.equal(notices.length, 1)
   assert.deepEqual(
-    notices.flatMap((notice) => decodeHealth(notice)),
+    notices.flatMap((notice) => decodeHealth(notice).reports),
     reports,
   )
 })
@@ -38,20 +39,20 @@ test('as many as there may be fit into NOTICEs of their size, each once', () => 
   assert.ok(notices.every((notice) => notice.length <= MAX_META_BYTES))
   assert.ok(notices.length <= 40, `${notices.length} notices`)
   assert.deepEqual(
-    notices.flatMap((notice) => decodeHealth(notice)),
+    notices.flatMap((notice) => decodeHealth(notice).reports),
     reports,
   )
   assert.deepEqual(encodeHealth([]), [])
 })
 
 test('a NOTICE of something else holds no reports', () => {
-  assert.deepEqual(decodeHealth(encodeMap({ weather: 'fair' })), [])
+  assert.deepEqual(decodeHealth(encodeMap({ weather: 'fair' })), { reports: [], conditions: undefined })
 })
 
 test('states and codes of a later version are taken for what is known of them', () => {
-  const [report] = decodeHealth(
-    encodeMap({ health: [{ ...REPORT, state: 'dizzy', code: 60_000, later: 1 }] }),
-  )
+  const {
+    reports: [report],
+  } = decodeHealth(encodeMap({ health: [{ ...REPORT, state: 'dizzy', code: 60_000, later: 1 }] }))
   assert.deepEqual([report?.state, report?.code], ['unknown', 'INTERNAL'])
 })
 
@@ -75,4 +76,15 @@ test('what is not right is refused whole', () => {
   }
   assert.throws(() => decodeHealth(encodeMap({ health: {} })), { code: 'PROTOCOL' })
   assert.throws(() => decodeHealth(Uint8Array.of(0xff)), { code: 'PROTOCOL' })
+})
+
+test('what an agent tells of itself comes through, and eight of it at most', () => {
+  const conditions = [
+    { state: 'failing', code: 'PAUSED', ageMs: 5 },
+    { state: 'warn', code: 'POLICY', ageMs: 0 },
+  ] as const
+  assert.deepEqual(decodeHealth(encodeConditions(conditions)), { reports: [], conditions })
+  assert.deepEqual(decodeHealth(encodeConditions([])).conditions, [])
+  const many = Array.from({ length: 9 }, () => conditions[0])
+  assert.throws(() => decodeHealth(encodeConditions(many)), { code: 'PROTOCOL' })
 })
