@@ -25,11 +25,10 @@ export async function deliveryAdd(options: DeliveryOptions & AddOptions): Promis
   const where =
     webhook === undefined ? { kind: 'syslog', target: syslog } : { kind: 'webhook', target: webhook }
   const added = await askRelay(options, addDelivery, { tenant, delivery: name, ...where, ...ca, fromStart })
-  const key =
-    added.signingKey === undefined
-      ? ''
-      : `\nkey of its signatures, base64, shown this once:\n${added.signingKey}`
-  output.result({ ...added }, `delivery ${name} added${key}`)
+  output.result(added, `delivery ${name} added`)
+  if (added.signingKey !== undefined) {
+    output.note(`its signatures are made with this key (base64, shown this once): ${added.signingKey}`)
+  }
 }
 
 /** `sallyport audit delivery list`. */

@@ -24,7 +24,7 @@ export async function answerStream(
   listener: Listener,
 ): Promise<void> {
   const { relay, origin, limits } = exchange
-  const params = await readInput(exchange, route)
+  const params = resumed(route, await readInput(exchange, route), exchange.request.headers['last-event-id'])
   exchange.onAsked()
   const watched = watch(exchange, undefined)
   const asking = { relay, source: origin.source, traceId: origin.traceId, signal: watched.signal }
@@ -39,6 +39,17 @@ export async function answerStream(
     leave()
     watched.done()
   }
+}
+
+/** What was asked for, from where the listener left off. */
+function resumed(
+  { lastEventId }: StreamRoute,
+  params: unknown,
+  last: string | string[] | undefined,
+): unknown {
+  const isNumber = typeof last === 'string' && /^\d{1,15}$/.test(last)
+  if (lastEventId === undefined || !isNumber || typeof params !== 'object') return params
+  return { ...params, [lastEventId]: Number(last) }
 }
 
 /** @throws {TunnelError} OVERLOADED */

@@ -7,6 +7,8 @@ import type { Operation, OperationContext } from '../operations/operation.ts'
 export interface StreamRoute<Input = unknown>
   extends Pick<Operation<Input>, 'name' | 'summary' | 'right' | 'isDangerous' | 'input' | 'place'> {
   readonly http: { readonly method: 'GET'; readonly path: `/${string}` }
+  /** The member of the input, a whole number, that a browser which comes back says by `Last-Event-ID`: it counts before the query. */
+  readonly lastEventId?: string
   readonly type: 'text/event-stream' | 'text/csv; charset=utf-8' | 'application/json' | 'application/x-ndjson'
   /**
    * Gives the parts of the answer. It is asked for the next one only when the connection has taken the last, and returned

@@ -20,6 +20,7 @@ export const liveAudit = streamRoute({
   http: { method: 'GET', path: '/tenants/{tenant}/audit/live' },
   right: 'audit:read',
   type: 'text/event-stream',
+  lastEventId: 'after',
   input: v.strictObject({
     ...auditFilterFields,
     after: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),

@@ -121,7 +121,7 @@ export class Deliveries {
         ? [guardedAddress(target.host, inside)]
         : await guardedAddresses(target.host, inside)
       const call = { target, addresses, ca: delivery.ca, records, signal }
-      if (delivery.kind === 'syslog') return await sendSyslog({ ...call, host })
+      if (delivery.kind === 'syslog') return await sendSyslog({ ...call, host, effects })
       const key = await store.getSecret(tenantId, signingKeyName(delivery.name))
       if (key === undefined) throw new TunnelError('DELIVERY', 'Its signing key is gone: add it anew.')
       await postRecords({ ...call, key, tenantId, at: effects.date() })

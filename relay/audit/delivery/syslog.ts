@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { connect } from 'node:tls'
+import type { Effects } from '../../../shared/effects.ts'
 import { TunnelError } from '../../../shared/errors.ts'
 import type { AuditRecord } from '../record.ts'
 import { type DeliveryTarget, pinned } from './target.ts'
@@ -41,17 +42,22 @@ export interface SyslogCall {
   /** Name of the relay, for the messages. */
   readonly host: string
   readonly records: readonly AuditRecord[]
+  readonly effects: Pick<Effects, 'now' | 'after'>
   /** Ends the call, at a deadline too. */
   readonly signal: AbortSignal
 }
 
+/** The least time that passes between the last record and the end of the connection, in ms. */
+const SETTLE_MS = 50
+
 /**
  * Sends records over TLS and ends the connection. Syslog has no answers, so the end is one: the receiver closes its side when it has
- * read everything up to ours. Until then the records are not delivered.
+ * read everything up to ours, and a system that closes a connection with something unread in it resets it. An end that was on its
+ * way before the records came there is told apart by time: it is here within a round trip, before ours was sent.
  * @throws {TunnelError} DELIVERY
  */
 export function sendSyslog(call: SyslogCall): Promise<void> {
-  const { target, addresses, ca, host, records, signal } = call
+  const { target, addresses, ca, host, records, effects, signal } = call
   const frames = records.map((record) => syslogFrame(syslogMessage(record, host))).join('')
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -69,10 +75,17 @@ export function sendSyslog(call: SyslogCall): Promise<void> {
     }
     if (signal.aborted) stop()
     signal.addEventListener('abort', stop, { once: true })
-    let isSent = false
+    const beganAt = effects.now()
+    let isEnded = false
+    let cancelEnd: () => void = () => undefined
     socket.on('secureConnect', () => {
-      socket.end(frames, () => {
-        isSent = true
+      // The handshake took two round trips at least.
+      const settleMs = Math.max(effects.now() - beganAt, SETTLE_MS)
+      socket.write(frames, () => {
+        cancelEnd = effects.after(settleMs, () => {
+          isEnded = true
+          socket.end()
+        })
       })
     })
     socket.on('error', (err: NodeJS.ErrnoException) =>
@@ -81,9 +94,10 @@ export function sendSyslog(call: SyslogCall): Promise<void> {
       ),
     )
     socket.on('end', () => {
-      if (isSent) resolve()
+      if (isEnded) resolve()
     })
     socket.on('close', () => {
+      cancelEnd()
       signal.removeEventListener('abort', stop)
       reject(new TunnelError('DELIVERY', 'The receiver closed before it had read the records.'))
     })
