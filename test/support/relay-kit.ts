@@ -7,10 +7,12 @@ import { join } from '../../agent/enrollment.ts'
 import type { SessionCount } from '../../agent/sessions.ts'
 import { Connector, type ConnectorOptions } from '../../connector/connection.ts'
 import { forwardLocally, type LocalForward } from '../../connector/local-forward.ts'
+import type { Authenticator } from '../../relay/api/caller.ts'
+import type { ApiLimits } from '../../relay/api/limits.ts'
 import { createJoinString, issueConnector } from '../../relay/authority/invite.ts'
 import { controlHandlers } from '../../relay/control.ts'
 import type { AdmissionLimits } from '../../relay/gateway/admission.ts'
-import { type Relay, startRelay } from '../../relay/relay.ts'
+import { type Relay, type RelayOptions, startRelay } from '../../relay/relay.ts'
 import { makePrivateDirectory } from '../../shared/config/private-file.ts'
 import { type Effects, realEffects } from '../../shared/effects.ts'
 import type { ConnectorCredentials } from '../../shared/identity/credentials.ts'
@@ -43,6 +45,12 @@ export interface KitOptions {
   readonly deliveryRanges?: readonly Cidr[]
   /** What agents must state to be. */
   readonly requiredRelease?: ReleaseStatement
+  /** Where identity providers may be. */
+  readonly sso?: NonNullable<RelayOptions['sso']>
+  /** Sessions and tokens that the API takes beside its own. */
+  readonly authenticators?: readonly Authenticator[]
+  /** Limits of the API that differ from the defaults. */
+  readonly apiLimits?: Partial<ApiLimits>
 }
 
 export interface AgentStart {
