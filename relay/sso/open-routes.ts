@@ -1,0 +1,17 @@
+import type { OpenRoute } from '../api/open-route.ts'
+import {
+  backChannelLogoutRoute,
+  callbackRoute,
+  frontChannelLogoutRoute,
+  singleLogoutRoute,
+  startRoute,
+} from './routes.ts'
+
+/** The routes of single sign-on: nobody is known there yet. */
+export const SSO_ROUTES: readonly OpenRoute[] = [
+  startRoute,
+  callbackRoute,
+  backChannelLogoutRoute,
+  frontChannelLogoutRoute,
+  singleLogoutRoute,
+]

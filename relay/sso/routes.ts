@@ -1,0 +1,185 @@
+import * as v from 'valibot'
+import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { Secret } from '../../shared/secret.ts'
+import type { RequestOrigin } from '../api/caller.ts'
+import { type OpenAnswer, openRoute } from '../api/open-route.ts'
+import { actOf } from '../people/people.ts'
+import { sessionCookie } from '../people/routes.ts'
+import { type OpenedSession, SESSION_LIFE } from '../people/sessions.ts'
+import { beginFlow, endFlowCookie, takeFlow } from './flow.ts'
+import { checkLogoutToken } from './logout-token.ts'
+import { beginOidc, endOidc, oidcLogoutUrl } from './oidc.ts'
+import type { OidcProvider } from './oidc-client.ts'
+import { goOnPage } from './pages.ts'
+import type { Provider } from './provider.ts'
+import { signIn } from './sign-in.ts'
+import { requireProvider, type Sso } from './sso.ts'
+
+const name = v.pipe(v.string(), v.maxLength(63))
+const PATH = '/sso/{tenant}/{provider}'
+
+/** What the path of a provider's routes says. */
+export const providerFields = { tenant: name, provider: name }
+
+/** A parameter of a redirect or form that a provider makes a browser send. */
+const parameter = v.optional(v.pipe(v.string(), v.maxLength(4_096)))
+
+/** A path of this relay: nothing that leads to another host. */
+const returnPath = v.pipe(v.string(), v.maxLength(512), v.regex(/^\/(?![/\\])[\w.~!$&()*+,;=:@%/?-]*$/))
+
+const nothing = v.object({})
+
+export const startRoute = openRoute({
+  name: 'sso.start',
+  summary: 'send a browser to an identity provider to log in',
+  http: { method: 'GET', path: `${PATH}/start` },
+  authentication: 'nothing yet',
+  isCrossSite: true,
+  input: v.strictObject({
+    ...providerFields,
+    returnTo: v.optional(returnPath, '/'),
+    /** `true`: the person is asked anew, for what needs a recent login. */
+    fresh: v.optional(v.boolean(), false),
+  }),
+  output: nothing,
+  answer: ({ relay: { sso }, input: { returnTo, fresh, ...place }, origin }) =>
+    audited(sso, place, origin, async (provider) => {
+      const wish = { returnTo, isFresh: fresh }
+      const { url, flow } = await beginOidc(sso, requireOidc(provider), wish)
+      return { status: 303, location: url, cookies: [beginFlow(sso, flow, 'Lax')] }
+    }),
+})
+
+export const callbackRoute = openRoute({
+  name: 'sso.callback',
+  summary: 'end a login by OpenID Connect; the provider sends the browser here',
+  http: { method: 'GET', path: `${PATH}/callback` },
+  authentication: 'code of the identity provider, and the cookie of the sign-on',
+  isCrossSite: true,
+  // Providers send more than this; what is not known is left out.
+  input: v.object({
+    ...providerFields,
+    code: parameter,
+    state: parameter,
+    iss: parameter,
+    error: parameter,
+    error_description: parameter,
+  }),
+  output: nothing,
+  answer: ({ relay: { sso }, input: { tenant, provider: named, ...answer }, origin, cookies }) =>
+    audited(sso, { tenant, provider: named }, origin, async (found) => {
+      const provider = requireOidc(found)
+      const flow = takeFlow(sso, provider, cookies)
+      const vouched = await endOidc(sso, provider, flow, answer)
+      return loggedIn(await signIn(sso, provider, vouched, origin), flow.returnTo, 'Lax')
+    }),
+})
+
+export const backChannelLogoutRoute = openRoute({
+  name: 'sso.backchannel-logout',
+  summary: 'end the sessions that an OpenID provider names',
+  http: { method: 'POST', path: `${PATH}/backchannel-logout` },
+  authentication: 'logout token, signed by the identity provider',
+  body: 'form',
+  isCrossSite: true,
+  input: v.object({ ...providerFields, logout_token: v.pipe(v.string(), v.maxLength(16_384)) }),
+  output: nothing,
+  answer: ({ relay: { sso }, input: { logout_token, ...place }, origin }) =>
+    audited(sso, place, origin, async (provider) => {
+      const named = await checkLogoutToken(sso, requireOidc(provider), logout_token)
+      const act = actOf(sso.relay().people, '', origin)
+      await sso.store.endFederatedSessions(provider.tenantId, provider.name, named, act)
+      return { body: {} }
+    }),
+})
+
+export const frontChannelLogoutRoute = openRoute({
+  name: 'sso.frontchannel-logout',
+  summary: 'end the session that an OpenID provider names, within a page of its own',
+  http: { method: 'GET', path: `${PATH}/frontchannel-logout` },
+  authentication: 'name of the session at the identity provider, which only the two know',
+  isCrossSite: true,
+  input: v.object({
+    ...providerFields,
+    iss: v.pipe(v.string(), v.maxLength(2_048)),
+    sid: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
+  }),
+  output: nothing,
+  answer: ({ relay: { sso }, input: { iss, sid, ...place }, origin }) =>
+    audited(sso, place, origin, async (found) => {
+      const { tenantId, name: named, settings } = requireOidc(found)
+      if (iss !== settings.issuer) throw new TunnelError('SIGN_ON', 'Another provider is named as issuer.')
+      await sso.store.endFederatedSessions(tenantId, named, { sid }, actOf(sso.relay().people, '', origin))
+      return { body: {} }
+    }),
+})
+
+export const singleLogoutRoute = openRoute({
+  name: 'sso.logout',
+  summary: 'end the session here, and say where to end it at its identity provider',
+  http: { method: 'POST', path: '/sso/logout' },
+  authentication: 'session',
+  input: v.strictObject({}),
+  /** `next`: where the page sends its browser. Left out where the provider has no such place, or does not answer. */
+  output: v.object({ next: v.optional(v.string()) }),
+  async answer({ relay: { sso }, origin, caller }) {
+    if (caller?.sessionId === undefined) throw new TunnelError('LOGIN')
+    const { tenantId, id, sessionId } = caller
+    const federated = await sso.store.findFederatedSession(tenantId, sessionId)
+    // Ours ends in any case; what the provider does then is the provider's.
+    await sso.store.endSession(tenantId, sessionId, actOf(sso.relay().people, id, origin))
+    const next =
+      federated === undefined
+        ? undefined
+        : await logoutUrl(sso, await requireProvider(sso, tenantId, federated.provider)).catch(
+            () => undefined,
+          )
+    return { body: next === undefined ? {} : { next }, cookies: [sessionCookie(new Secret(''), 0)] }
+  },
+})
+
+function logoutUrl(sso: Sso, provider: Provider): Promise<string | undefined> {
+  return oidcLogoutUrl(sso, requireOidc(provider))
+}
+
+/** The answer to a browser that has logged in: its session, and on from here. */
+function loggedIn({ token }: OpenedSession, returnTo: string, sameSite: 'Lax' | 'None'): OpenAnswer<object> {
+  const cookies = [sessionCookie(token, SESSION_LIFE.absoluteMs / 1_000), endFlowCookie(sameSite)]
+  return { html: goOnPage(returnTo), cookies }
+}
+
+/** @throws {TunnelError} NOT_FOUND */
+function requireOidc(provider: Provider): OidcProvider {
+  const { settings } = provider
+  if (settings.kind === 'oidc') return { ...provider, settings }
+  throw new TunnelError('NOT_FOUND', '', { next: '' })
+}
+
+/** Does `work` with the provider; a refusal leaves a record in the tenant's chain. */
+async function audited<T>(
+  sso: Sso,
+  { tenant, provider: named }: { readonly tenant: string; readonly provider: string },
+  { source, traceId }: RequestOrigin,
+  work: (provider: Provider) => Promise<T>,
+): Promise<T> {
+  const provider = await requireProvider(sso, tenant, named)
+  try {
+    return await work(provider)
+  } catch (error) {
+    const [outcome, detail] = isTunnelError(error)
+      ? ([error.code, error.detail] as const)
+      : (['INTERNAL', ''] as const)
+    const actor = { kind: 'nobody', id: '' } as const
+    sso.audit({
+      tenantId: tenant,
+      actor,
+      source,
+      traceId,
+      action: 'sso.sign-in',
+      object: named,
+      outcome,
+      detail,
+    })
+    throw error
+  }
+}
