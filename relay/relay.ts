@@ -32,7 +32,7 @@ import { Streams } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
 import { RelayCounts } from './metrics/counts.ts'
 import { OPERATIONS } from './operations/list.ts'
-import { createPeople, type LoginLimits, type People } from './people/people.ts'
+import { createPeople, type LoginLimits, type People, type PeopleOptions } from './people/people.ts'
 import { Publications } from './publications.ts'
 import { createSso, type Sso, type SsoOptions } from './sso/sso.ts'
 
@@ -165,18 +165,22 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const listening = await listenOrStop(gateway, options.listen, stop)
   const relay: Relay = {
     sso: createSso({ ...authority, ...options.sso, audit: trail.audit, relay: () => relay }),
-    people: createPeople({
-      ...authority,
-      ...options.logins,
-      audit: trail.audit,
-      address: () => relay.address,
-    }),
+    people: peopleOf(options, { ...authority, ...traffic, audit: trail.audit }, () => relay.address),
     address: { host: options.name, port: listening.port },
     listening,
     ...{ authority, ...traffic, publications, admission, trail, deliveries, stop },
   }
   await deliveries.start()
   return relay
+}
+
+function peopleOf(
+  { logins }: RelayOptions,
+  around: Omit<PeopleOptions, 'address' | 'checkLogin'> & Pick<Traffic, 'enforcement'>,
+  address: () => RelayAddress,
+): Relay['people'] {
+  const checkLogin: PeopleOptions['checkLogin'] = (...who) => around.enforcement.checkLogin(...who)
+  return createPeople({ ...around, ...logins, checkLogin, address })
 }
 
 /** @returns where it listens, with the port that the system chose */

@@ -1,3 +1,4 @@
+import type { Delivery } from '../../../relay/audit/delivery/delivery.ts'
 import type { Freeze } from '../../../relay/store/access-store.ts'
 import type { Store } from '../../../relay/store/store.ts'
 import { actAt } from '../../support/acts.ts'
@@ -37,10 +38,10 @@ const FREEZE: Freeze = {
 
 const REPLY = { id: 'first', caller: 'person:ann', requestHash: new Uint8Array(32) }
 
-const DELIVERY = {
+const DELIVERY: Delivery = {
   ...{ name: 'siem', kind: 'syslog', target: 'siem.example.org:6514', ca: undefined },
   ...{ position: 0, createdAt: 2_000 },
-} as const
+}
 
 /** Every function of the store that takes a tenant. A test fails where one is missing here. */
 export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.asyncDispose>, WalkStep>> = {
