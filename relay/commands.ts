@@ -14,6 +14,7 @@ import {
   viewCommand,
 } from './relay-command.ts'
 import { registerRestrictions } from './restriction-commands.ts'
+import { registerSso } from './sso-commands.ts'
 import type { UpOptions } from './up-command.ts'
 
 interface RemovalFlags extends DataFlags {
@@ -38,6 +39,7 @@ export function register(program: Command): void {
   registerFreezes(relay)
   registerRestrictions(relay)
   registerPeople(relay)
+  registerSso(relay)
   addPublish(relay)
   addInspection(relay)
   addTenants(relay)
@@ -60,6 +62,7 @@ function addUp(relay: Command): void {
     .option('--certificate-life <TIME>', "lifetime of agents' certificates, 2m to 90d", '7d')
     .option('--key-command <PROGRAM>', 'a program that wraps the keys of secrets, in the place of master.key')
     .option('--delivery-range <CIDR...>', 'audit records may be sent there too, not to the internet only')
+    .option('--sso-inside <HOST...>', 'identity providers that may be in a private network')
     .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
     .action(
       runAction(async ({ signal, output }, flags: Omit<UpOptions, 'signal' | 'output'>) => {

@@ -30,6 +30,7 @@ export interface UpOptions {
   readonly requireRelease?: string
   readonly metrics?: string
   readonly deliveryRange?: readonly string[]
+  readonly ssoInside?: readonly string[]
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug'
   readonly signal: AbortSignal
   readonly output: Output
@@ -48,6 +49,7 @@ export async function up(options: UpOptions): Promise<void> {
     effects: realEffects,
     log,
     keyCommand: options.keyCommand,
+    sso: { insideHosts: new Set((options.ssoInside ?? []).map((host) => host.toLowerCase())) },
     deliveryRanges: (options.deliveryRange ?? []).map(rangeOf),
     requiredRelease:
       options.requireRelease === undefined ? undefined : parseStatement(options.requireRelease),

@@ -95,7 +95,7 @@ export async function startIdp(
     account: { sub: '0042', email: 'ann@example.org', email_verified: true, groups: ['ops'] },
     forge: undefined,
     sign: async (claims, header = {}) =>
-      new SignJWT(claims)
+      new SignJWT({ ...claims })
         .setProtectedHeader({ alg: 'ES256', kid: 'one', ...header })
         .sign(await importJWK(jwk)),
     async [Symbol.asyncDispose]() {
