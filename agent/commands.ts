@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
 import { defaultDataDirectory } from '../shared/config/data-directory.ts'
 import type { NetworkChoice } from '../shared/network/choice.ts'
@@ -125,6 +125,13 @@ function addNetwork(agent: Command): void {
     )
 }
 
+/** By its name it would take the place in which `--probe` puts its kind. */
+function noTry(): Option {
+  const option = new Option('--no-probe', 'do not try the target now')
+  option.attributeName = () => 'try'
+  return option
+}
+
 function addRules(agent: Command): void {
   command(agent, 'allow', 'let connectors reach one service, and try it at once')
     .argument('<NAME=HOST:PORT>', 'the name connectors use, and what stands behind it')
@@ -142,7 +149,7 @@ function addRules(agent: Command): void {
       '--probe <KIND>',
       'how its health is asked, where the port does not say: tcp, tls, http, postgres, mysql, redis, ldap, smtp; none: not at all',
     )
-    .option('--no-probe', 'do not try the target now')
+    .addOption(noTry())
     .action(
       runAction(async ({ signal, output }, rule: string, flags: AllowFlags) => {
         const { allowRule } = await import('./rules-commands.ts')

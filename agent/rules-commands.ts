@@ -29,8 +29,10 @@ export interface AllowFlags {
   readonly maxStreams?: string
   readonly detail?: boolean
   readonly resume: boolean
-  /** How the target's health is asked; false: it is not tried now. */
-  readonly probe?: string | false
+  /** How the target's health is asked. */
+  readonly probe?: string
+  /** False: it is not tried now. */
+  readonly try?: false
 }
 
 /** `sallyport agent allow`. */
@@ -43,7 +45,7 @@ export async function allowRule(
   const { before } = await allow(rulesPath(data), rule)
   const target = formatHostPort(rule.host.text, rule.port)
   const verb = before === undefined ? 'allowed' : 'changed'
-  if (options.probe === false || probeKind(rule) === 'none') {
+  if (options.try === false || probeKind(rule) === 'none') {
     output.result({ resource: rule.resource, target, change: verb }, `${verb} ${rule.resource} = ${target}`)
     return
   }
@@ -123,7 +125,7 @@ function readRule(options: AllowFlags & { rule: string }): Rule {
     max_streams: options.maxStreams === undefined ? undefined : Number(options.maxStreams),
     detail: options.detail,
     resume: options.resume ? undefined : false,
-    probe: options.probe === false ? undefined : options.probe,
+    probe: options.probe,
   }
   return makeRule(name, Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined)))
 }
