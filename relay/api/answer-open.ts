@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { parseInput } from '../operations/run.ts'
 import type { ApiCaller } from './caller.ts'
 import { cookiesOf } from './evidence.ts'
 import { type Exchange, readInput, watch } from './exchange.ts'
-import type { OpenAnswer, OpenRoute } from './open-route.ts'
+import type { HtmlPage, OpenAnswer, OpenRoute } from './open-route.ts'
 import { ANSWER_HEADERS, keepOrClose } from './send.ts'
 
 /** Answers who has not proved who it is; the connection ends then. @throws {TunnelError} what the route refuses with */
@@ -27,16 +28,17 @@ function send({ response }: Exchange, route: OpenRoute, answer: OpenAnswer<objec
   if (cookies.length > 0) response.setHeader('Set-Cookie', [...cookies])
   if (location !== undefined) response.setHeader('Location', location)
   for (const [name, value] of Object.entries(ANSWER_HEADERS)) response.setHeader(name, value)
-  if (html !== undefined) {
-    // The one script of such a page posts its form; where to is checked by who made it.
-    response.setHeader(
-      'Content-Security-Policy',
-      "default-src 'none'; script-src 'unsafe-inline'; frame-ancestors 'none'",
-    )
-  }
-  const text = html ?? (body === undefined ? '' : `${JSON.stringify(v.parse(route.output, body))}\n`)
+  if (html !== undefined) response.setHeader('Content-Security-Policy', contentPolicy(html))
+  const text = html?.text ?? (body === undefined ? '' : `${JSON.stringify(v.parse(route.output, body))}\n`)
   if (text !== '')
     response.setHeader('Content-Type', html === undefined ? 'application/json' : 'text/html; charset=utf-8')
   response.setHeader('Content-Length', Buffer.byteLength(text))
   response.writeHead(status).end(text)
+}
+
+/** A page loads nothing, is framed nowhere, and runs the one script that was meant to run: it is named by its hash. */
+function contentPolicy({ script }: HtmlPage): string {
+  const hash = script === undefined ? undefined : createHash('sha256').update(script).digest('base64')
+  const scripts = hash === undefined ? "'none'" : `'sha256-${hash}'`
+  return `default-src 'none'; script-src ${scripts}; base-uri 'none'; frame-ancestors 'none'`
 }

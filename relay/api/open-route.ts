@@ -15,13 +15,20 @@ export interface OpenRequest<Input> {
   readonly signal: AbortSignal
 }
 
+/** A page for a browser. Nothing of it is from outside unescaped. */
+export interface HtmlPage {
+  readonly text: string
+  /** Exactly what stands between `<script>` and `</script>`, where it has one: no other script runs. */
+  readonly script?: string
+}
+
 export interface OpenAnswer<Output extends object> {
   /** 200 where it is left out. */
   readonly status?: number
   /** Sent as JSON. Left out: no body, as for a redirect. */
   readonly body?: Output
-  /** Sent as HTML in the place of a body: for the page that posts a SAML request. Nothing of it is from outside unescaped. */
-  readonly html?: string
+  /** Sent as HTML in the place of a body. */
+  readonly html?: HtmlPage
   /** Where a redirect leads. */
   readonly location?: string
   /** Values of `Set-Cookie`: see `cookie` of relay/api/cookie.ts. */

@@ -4,6 +4,7 @@ import { Secret } from '../../shared/secret.ts'
 import { SESSION_COOKIE } from '../api/caller.ts'
 import { cookie } from '../api/cookie.ts'
 import { type OpenAnswer, openRoute } from '../api/open-route.ts'
+import { addressKey } from '../gateway/admission.ts'
 import { ms, tenantField } from '../operations/input.ts'
 import { approvedSession } from './device-login.ts'
 import { factorAnswer } from './factors.ts'
@@ -156,7 +157,7 @@ export const beginDeviceRoute = openRoute({
   input: v.strictObject(tenantField),
   output: v.object({ deviceCode: v.string(), userCode: v.string(), expiresInMs: ms, intervalMs: ms }),
   async answer({ relay: { people }, input, origin }) {
-    people.gate.passAddress(origin.source, people.effects.now())
+    people.gate.passAddress(addressKey(origin.source), people.effects.now())
     return { body: people.devices.begin(input.tenant, origin.source) }
   },
 })

@@ -76,13 +76,13 @@ export async function endOidc(
 }
 
 /**
- * When the person was last asked. A provider that does not say so counts as long ago, unless it was told to ask.
- * @throws {TunnelError} SIGN_ON where it was told to ask, and says that it did not
+ * When the person was last asked. A provider that does not say so counts as long ago. Where it was told to ask it has to say
+ * (OpenID Connect Core section 3.1.2.1, `max_age`): what told it went through the browser, which may have left it out.
+ * @throws {TunnelError} SIGN_ON where it was told to ask, and does not say that it did
  */
 function authenticatedAt({ effects }: Sso, { isFresh, begunAt }: Flow, { auth_time }: IDToken): number {
   const now = effects.date()
-  if (auth_time === undefined) return isFresh ? now : 0
-  const at = Math.min(auth_time * 1_000, now)
+  const at = Math.min((auth_time ?? 0) * 1_000, now)
   if (isFresh && at < begunAt - CLOCK_TOLERANCE_S * 1_000) {
     throw new TunnelError('SIGN_ON', 'The provider did not ask the person again.')
   }

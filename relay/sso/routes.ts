@@ -145,7 +145,7 @@ function logoutUrl(sso: Sso, provider: Provider): Promise<string | undefined> {
 /** The answer to a browser that has logged in: its session, and on from here. */
 function loggedIn({ token }: OpenedSession, returnTo: string, sameSite: 'Lax' | 'None'): OpenAnswer<object> {
   const cookies = [sessionCookie(token, SESSION_LIFE.absoluteMs / 1_000), endFlowCookie(sameSite)]
-  return { html: goOnPage(returnTo), cookies }
+  return { html: { text: goOnPage(returnTo) }, cookies }
 }
 
 /** @throws {TunnelError} NOT_FOUND */
