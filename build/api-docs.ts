@@ -33,8 +33,8 @@ sallyport relay status --relay https://relay.example.org
 - **Refusals** are problem documents (RFC 9457): match on \`code\` ([errors.md](errors.md)). Bad input names the \`field\` and its \`rule\`.
   What belongs to another tenant answers as what does not exist.
 - **Lists** give \`{ items, next }\`; \`next\` is the \`cursor\` of the next page.
-- **ETag**: a GET gives one, \`If-None-Match\` is answered by 304. \`If-Match\` on PUT, PATCH and DELETE refuses by 412 where what a GET of
-  the same path gives has changed since; where there is no such GET it always does.
+- **ETag**: a GET gives one, \`If-None-Match\` is answered by 304. \`If-Match\` on a change refuses it by 412 where what a GET of the
+  same path gives is another now; where there is no such GET it always does.
 - **Idempotency-Key** on a POST: sent again within 24 hours by the same caller, it gives the first answer and does nothing. With
   another request it is refused (422); where the first has no answer yet, or was longer than 64 KiB, too (409).
 - **Rates**: 50 requests a second for each caller, 200 at once; 100 and 400 for each address. Beyond them 429 with \`Retry-After\`.

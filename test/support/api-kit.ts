@@ -3,6 +3,7 @@ import https from 'node:https'
 import type { Role } from '../../relay/access/rights.ts'
 import type { ApiCaller, Authenticator } from '../../relay/api/caller.ts'
 import type { Assignment } from '../../relay/operations/operation.ts'
+import { relayTlsOptions } from '../../shared/identity/relay-tls.ts'
 import { type KitOptions, type RelayKit, startKit } from './relay-kit.ts'
 
 /** What a request of a test holds beside its method and path. */
@@ -80,7 +81,7 @@ async function askApi(kit: RelayKit, method: string, path: string, ask: ApiAsk):
   const request = https.request({
     host: '127.0.0.1',
     port: kit.port,
-    ca: kit.relay.authority.authority.certificate.toString(),
+    ...relayTlsOptions({ serverName: '127.0.0.1', ca: kit.relay.authority.authority.certificate.toString() }),
     agent: false,
     method,
     path,
