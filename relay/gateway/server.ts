@@ -210,7 +210,8 @@ async function upgrade(
   } catch (cause) {
     const error = isTunnelError(cause) ? cause : new TunnelError('INTERNAL', '', { cause })
     const [traceId, source] = [newTrace(options), request.socket.remoteAddress ?? '']
-    options.log.info({ code: error.code, source, traceId }, 'upgrade refused')
+    // A fault of our own says what it was; who was refused for a reason has it in the code.
+    options.log.info({ code: error.code, source, traceId, err: error.cause }, 'upgrade refused')
     options.counts.refused('upgrade', error.code)
     const refusal = { outcome: error.code, detail: error.detail }
     options.audit(refusalEvent(provenSubject(peer), refusal, { source, object: request.url ?? '', traceId }))
