@@ -12,6 +12,8 @@ import { formatStatement } from '../shared/release/statement.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { PRODUCT_VERSION } from '../shared/version.ts'
 import { type AgentStatus, failureOf, statusOfSession } from './agent-status.ts'
+import { rulesEvent } from './audit/events.ts'
+import { type AgentAudit, AgentTrail } from './audit/trail.ts'
 import { createResolver, type Resolver } from './dial/resolve.ts'
 import { fingerprintOf } from './enrollment.ts'
 import { AgentHealth } from './health/agent-health.ts'
@@ -78,11 +80,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
   const settings = await readSettings(directory, identity)
   const network = (await options.network?.(settings)) ?? DIRECT_NETWORK
-  const agent = new RunningAgent(options, identity, settings, network)
+  const trail = await AgentTrail.open({ data: directory, agentId: identity.agentId, effects, log })
+  trail.audit({ action: 'agent.start', object: PRODUCT_VERSION, outcome: 'OK' })
+  const agent = new RunningAgent(options, identity, settings, network, trail.audit)
   const rules = await watchRules(rulesPath(directory), {
     effects,
     onChange: ({ rules: next, added, removed, changed }) => {
       log.info({ added, removed, changed }, 'rules changed')
+      trail.audit(rulesEvent(next, { added, removed, changed }))
       agent.rulesChanged(next)
     },
     onGood: () => agent.rulesGood(),
@@ -97,9 +102,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     pause: async (pause) => {
       await writePause(directory, pause)
       log.warn({ since: pause?.since }, pause === undefined ? 'resumed' : 'paused')
+      trail.audit({ action: pause === undefined ? 'agent.resume' : 'agent.pause', object: '', outcome: 'OK' })
       agent.pause(pause)
     },
-    done: agent.run().finally(() => rules[Symbol.dispose]()),
+    done: agent.run().finally(() => {
+      rules[Symbol.dispose]()
+      return trail.stop()
+    }),
   }
 }
 
@@ -119,7 +128,13 @@ class RunningAgent {
   readonly #streams: AgentStreams
   readonly #health: AgentHealth
 
-  constructor(options: AgentOptions, identity: AgentIdentity, settings: AgentSettings, network: Network) {
+  constructor(
+    options: AgentOptions,
+    identity: AgentIdentity,
+    settings: AgentSettings,
+    network: Network,
+    audit: AgentAudit,
+  ) {
     this.#options = options
     this.#identity = identity
     this.#network = network
@@ -137,6 +152,7 @@ class RunningAgent {
     this.#streams = new AgentStreams({
       ...dialling,
       agentId: identity.agentId,
+      audit,
       rules: () => this.#rules(),
       health: this.#health,
     })

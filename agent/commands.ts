@@ -38,6 +38,7 @@ export function register(program: Command): void {
   addRules(agent)
   addLocal(agent, command)
   addService(agent)
+  addAudit(agent)
 }
 
 function command(parent: Command, name: string, description: string): Command {
@@ -170,4 +171,22 @@ function addRules(agent: Command): void {
       await listRules({ ...flags, output })
     }),
   )
+}
+
+function addAudit(agent: Command): void {
+  const audit = agent.command('audit').description('what this agent let in, by its own records')
+  command(audit, 'verify', 'say whether every record is what was written').action(
+    runAction(async ({ signal, output }, flags: { data: string }) => {
+      const { verifyAgentAudit } = await import('./audit-commands.ts')
+      await verifyAgentAudit({ ...flags, signal, output })
+    }),
+  )
+  command(audit, 'list', 'show the records, the oldest first')
+    .option('--after <SEQ>', 'records after this number')
+    .action(
+      runAction(async ({ signal, output }, flags: { data: string; after?: string }) => {
+        const { listAgentAudit } = await import('./audit-commands.ts')
+        await listAgentAudit({ ...flags, signal, output })
+      }),
+    )
 }

@@ -10,6 +10,8 @@ import type { Rule, Rules } from '../shared/policy/rule.ts'
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
 import type { ResumeSummary } from '../shared/tunnel/resume-tally.ts'
 import { Splice } from '../shared/tunnel/splice.ts'
+import { closedEvent, deniedEvent, openedEvent } from './audit/events.ts'
+import type { AgentAudit } from './audit/trail.ts'
 import { addressContext } from './dial/address-context.ts'
 import { dialTarget } from './dial/dial.ts'
 import type { Resolver } from './dial/resolve.ts'
@@ -32,6 +34,7 @@ export interface AgentStreamsOptions {
   readonly log: Logger
   readonly resolver: Resolver
   readonly rules: () => Rules
+  readonly audit: AgentAudit
   /** Numbers of the relays that the agent is connected to. */
   readonly relayAddresses: () => Iterable<string>
   /** Hears how each dial went, and knows since when a target fails. */
@@ -92,13 +95,24 @@ export class AgentStreams {
    * @throws {TunnelError} PROTOCOL, PAUSED, DENIED_BY_SITE, OVERLOADED; nothing was dialled
    */
   opening(frame: OpenFrame, session: Session): void {
-    if (this.#isPaused) throw new TunnelError('PAUSED')
     const meta = decodeOpenMeta(frame.meta)
+    try {
+      this.#admit(frame, session, meta)
+    } catch (err) {
+      // A search for a path comes again and again; what it looks for was let in, and is on record.
+      if (isTunnelError(err) && !isReattach(frame)) this.#options.audit(deniedEvent(meta, err))
+      throw err
+    }
+  }
+
+  #admit(frame: OpenFrame, session: Session, meta: OpenMeta): void {
+    if (this.#isPaused) throw new TunnelError('PAUSED')
     if (!isReattach(frame)) this.#kept.checkNew(meta)
     else if (this.#adopt(frame, session, meta)) return
     const rule = this.#ruleFor(meta)
     if (rule.protocol === 'http') this.#openHttp(frame, session, { rule, meta })
     else this.#openTcp(frame, session, { rule, meta })
+    this.#options.audit(openedEvent(meta, rule))
   }
 
   /** What became of the openers' searches for a path. */
@@ -180,6 +194,7 @@ export class AgentStreams {
         if (dialMs === -1) gone.abort(GIVEN_UP)
         this.#live.delete(stream)
         this.#kept.ended(stream, meta, { error, isReached: dialMs !== -1 })
+        this.#options.audit(closedEvent(meta, error?.code ?? 'OK', stream))
         log.info(
           { ...meta, secret: undefined, code: error?.code ?? 'OK', dialMs, ...bytesOf(stream) },
           'stream closed',
@@ -256,6 +271,7 @@ export class AgentStreams {
         duplex.handler.closed(error)
         this.#live.delete(stream)
         this.#kept.ended(stream, meta, { error, isReached: true })
+        this.#options.audit(closedEvent(meta, error?.code ?? 'OK', stream))
         this.#options.log.info(
           { ...meta, secret: undefined, code: error?.code ?? 'OK', ...bytesOf(stream) },
           'stream closed',

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto'
-import { printable } from '../../shared/cli/printable.ts'
+import { boundedText, chainHash } from '../../shared/audit/chain.ts'
 import type { ErrorCode } from '../../shared/errors.ts'
 import type { AuditAction } from './actions.ts'
 
@@ -88,9 +87,6 @@ export interface AuditRecord {
 /** Most UTF-16 units of each text in a record; what is longer ends in an ellipsis. */
 const LIMITS = { id: 128, source: 64, object: 256, traceId: 64, detail: 512 } as const
 
-/** What stands before the first record. */
-export const CHAIN_START: Uint8Array = new Uint8Array(32)
-
 /** Tells these bytes from everything else that is hashed or signed here. */
 const DOMAIN = 'sallyport audit record 1\n'
 
@@ -109,13 +105,13 @@ export function linkRecord(
     seq: place.seq,
     time: place.time,
     environment: event.environment ?? '',
-    actor: { kind: event.actor.kind, id: bounded(event.actor.id, LIMITS.id) },
-    source: bounded(event.source, LIMITS.source),
+    actor: { kind: event.actor.kind, id: boundedText(event.actor.id, LIMITS.id) },
+    source: boundedText(event.source, LIMITS.source),
     action: event.action,
-    object: bounded(event.object, LIMITS.object),
+    object: boundedText(event.object, LIMITS.object),
     outcome: event.outcome,
-    traceId: bounded(event.traceId, LIMITS.traceId),
-    detail: bounded(event.detail ?? '', LIMITS.detail),
+    traceId: boundedText(event.traceId, LIMITS.traceId),
+    detail: boundedText(event.detail ?? '', LIMITS.detail),
   }
   return { ...record, hash: recordHash(record, place.before) }
 }
@@ -127,15 +123,5 @@ export function linkRecord(
 export function recordHash(record: Omit<AuditRecord, 'hash'>, before: Uint8Array): Buffer {
   const { tenantId, seq, time, environment, actor, source, action, object, outcome, traceId, detail } = record
   const fields = [tenantId, seq, time, environment, actor.kind, actor.id, source, action, object, outcome]
-  return createHash('sha256')
-    .update(DOMAIN)
-    .update(before)
-    .update(JSON.stringify([...fields, traceId, detail]))
-    .digest()
-}
-
-function bounded(text: string, max: number): string {
-  // Cut before it is escaped too: what comes from outside may be long, and an escape is six times as long.
-  const clean = printable(text.slice(0, max + 1).toWellFormed())
-  return clean.length <= max ? clean : `${clean.slice(0, max - 1)}…`.toWellFormed()
+  return chainHash(DOMAIN, before, [...fields, traceId, detail])
 }

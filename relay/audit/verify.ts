@@ -1,7 +1,8 @@
 import type { X509Certificate } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
+import { CHAIN_START } from '../../shared/audit/chain.ts'
 import { isCheckpointGenuine } from './checkpoint.ts'
-import { type AuditRecord, CHAIN_START, recordHash } from './record.ts'
+import { type AuditRecord, recordHash } from './record.ts'
 import type { AuditCheckpoint, AuditStore } from './store.ts'
 
 /** Records that are read and hashed before streams of the same process get their turn: some 4 ms. */

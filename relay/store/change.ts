@@ -1,6 +1,7 @@
 import { CompiledQuery, type Kysely } from 'kysely'
+import { CHAIN_START } from '../../shared/audit/chain.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
-import { type Act, type AuditEvent, CHAIN_START, type Deed, linkRecord } from '../audit/record.ts'
+import { type Act, type AuditEvent, type Deed, linkRecord } from '../audit/record.ts'
 import type { AuditHead } from '../audit/store.ts'
 import type { Tables } from './tables.ts'
 import type { TimedEvent } from './tenants.ts'

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CSV_HEAD, parseTime, recordCsv, recordJson, recordLine } from '../../../relay/audit/format.ts'
-import { CHAIN_START, linkRecord } from '../../../relay/audit/record.ts'
+import { linkRecord } from '../../../relay/audit/record.ts'
+import { CHAIN_START } from '../../../shared/audit/chain.ts'
 import { streamClosed } from './audit-fixture.ts'
 
 const PLACE = { seq: 1, time: Date.UTC(2026, 10, 22), before: CHAIN_START }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import { type AuditEvent, CHAIN_START, linkRecord } from '../../../relay/audit/record.ts'
+import { type AuditEvent, linkRecord } from '../../../relay/audit/record.ts'
+import { CHAIN_START } from '../../../shared/audit/chain.ts'
 
 const EVENT: AuditEvent = {
   tenantId: 'acme',

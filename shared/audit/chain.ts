@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto'
+import { printable } from '../cli/printable.ts'
+
+/** What stands before the first record of a chain: 32 zero bytes. */
+export const CHAIN_START: Uint8Array = new Uint8Array(32)
+
+/**
+ * The hash of a record: SHA-256 over the domain, the hash of the record before, and the fields as one JSON array in fixed order,
+ * which RFC 8785 writes in the same bytes.
+ *
+ * @param domain tells these bytes from everything else that is hashed or signed; ends with a line break
+ * @param before 32 bytes
+ */
+export function chainHash(domain: string, before: Uint8Array, fields: readonly (string | number)[]): Buffer {
+  return createHash('sha256').update(domain).update(before).update(JSON.stringify(fields)).digest()
+}
+
+/**
+ * A text from outside as a record keeps it: control characters, line separators and characters that turn the direction of text
+ * are visible escapes, so that no record can look like two. What is longer than `max` UTF-16 units ends in an ellipsis.
+ */
+export function boundedText(text: string, max: number): string {
+  // Cut before it is escaped too: what comes from outside may be long, and an escape is six times as long.
+  const clean = printable(text.slice(0, max + 1).toWellFormed())
+  return clean.length <= max ? clean : `${clean.slice(0, max - 1)}…`.toWellFormed()
+}
