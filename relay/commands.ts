@@ -15,6 +15,7 @@ import {
 } from './relay-command.ts'
 import { registerRestrictions } from './restriction-commands.ts'
 import { registerSso } from './sso-commands.ts'
+import { registerSupport } from './support-commands.ts'
 import type { UpOptions } from './up-command.ts'
 
 interface RemovalFlags extends DataFlags {
@@ -38,6 +39,7 @@ export function register(program: Command): void {
   registerGrants(relay)
   registerFreezes(relay)
   registerRestrictions(relay)
+  registerSupport(relay)
   registerPeople(relay)
   registerSso(relay)
   addPublish(relay)

@@ -59,7 +59,7 @@ export const AUDIT_ACTIONS = {
   'sso.add': 'an identity provider; the detail says of what kind',
   'sso.update': 'an identity provider with other settings',
   'sso.remove': 'an identity provider; the detail says how many sessions ended',
-  'sso.sign-in':
+  'sso.refuse':
     'an identity provider; outcome SIGN_ON or IDENTITY_PROVIDER: it let nobody in, and the detail says why',
   'sso.roles':
     'a person whose roles follow an identity provider; the detail names it and the rules that matched',

@@ -16,6 +16,7 @@ import {
 } from './restrictions.ts'
 import { SSO_OPERATIONS } from './sso.ts'
 import { showStatus } from './status.ts'
+import { addSupport, listSupport, revokeSupport } from './support.ts'
 import {
   addEnvironment,
   addTenant,
@@ -71,4 +72,7 @@ export const OPERATIONS: readonly Operation[] = [
   listRestrictions,
   attachRestriction,
   detachRestriction,
+  addSupport,
+  revokeSupport,
+  listSupport,
 ]

@@ -10,6 +10,7 @@ import { REPLIES } from './migrations/0008-replies.ts'
 import { DELIVERIES } from './migrations/0009-deliveries.ts'
 import { SSO } from './migrations/0010-sso.ts'
 import { RESTRICTIONS } from './migrations/0011-restrictions.ts'
+import { SUPPORT } from './migrations/0012-support.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -32,6 +33,7 @@ const MIGRATIONS: readonly string[] = [
   DELIVERIES,
   SSO,
   RESTRICTIONS,
+  SUPPORT,
 ]
 
 /** The version that this program writes. */

@@ -20,6 +20,7 @@ import { type StatementSeen, sqliteDialect } from './sqlite-dialect.ts'
 import { openDatabase } from './sqlite-file.ts'
 import { ssoQueries } from './sso-queries.ts'
 import type { Store } from './store.ts'
+import { supportQueries } from './support-queries.ts'
 import type { Tables } from './tables.ts'
 import { environmentQueries, relayWideQueries } from './tenant-queries.ts'
 import type { KeyWrapper } from './vault/master-key.ts'
@@ -57,6 +58,7 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
     ...grantRequestQueries(db),
     ...freezeQueries(db),
     ...restrictionQueries(db),
+    ...supportQueries(db),
     ...publicationQueries(db),
     ...auditQueries(db),
     ...deliveryQueries(db),

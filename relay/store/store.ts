@@ -7,6 +7,7 @@ import type { PeopleStore } from './people-store.ts'
 import type { RestrictionStore } from './restriction-store.ts'
 import type { SecretStore } from './secret-queries.ts'
 import type { SsoStore } from './sso-store.ts'
+import type { SupportStore } from './support-store.ts'
 import type { EnvironmentRecord, RelayWideStore } from './tenants.ts'
 
 /**
@@ -27,6 +28,7 @@ export interface Store
     GrantStore,
     FreezeStore,
     RestrictionStore,
+    SupportStore,
     PublicationStore,
     AuditStore,
     DeliveryStore,

@@ -69,6 +69,22 @@ export interface Tables {
     reason: string
     created_at: number
   }
+  support_grants: {
+    tenant_id: string
+    id: string
+    person_id: string
+    role: 'operator' | 'auditor' | 'developer'
+    environment: string | null
+    site: string | null
+    reason: string
+    begins_at: number
+    ends_at: number
+    giver_kind: string
+    giver_id: string
+    created_at: number
+    used_at: number | null
+    revoked_at: number | null
+  }
   restrictions: { tenant_id: string; name: string; ranges: string; ca: string | null; created_at: number }
   restriction_uses: {
     tenant_id: string

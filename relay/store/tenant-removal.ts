@@ -23,6 +23,7 @@ export const TENANT_TABLES = [
   'freezes',
   'restriction_uses',
   'restrictions',
+  'support_grants',
   'deliveries',
   'publications',
   'join_tokens',

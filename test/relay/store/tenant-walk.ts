@@ -1,6 +1,7 @@
 import type { Delivery } from '../../../relay/audit/delivery/delivery.ts'
 import type { Freeze } from '../../../relay/store/access-store.ts'
 import type { Store } from '../../../relay/store/store.ts'
+import type { NewSupport } from '../../../relay/store/support-store.ts'
 import { actAt } from '../../support/acts.ts'
 import { fillPeople, PEOPLE_WALK } from './people-walk.ts'
 import { fillSso, SSO_WALK } from './sso-walk.ts'
@@ -31,6 +32,10 @@ const REQUEST = {
   ...{ reason: 'a fault', durationMs: 60_000, expiresAt: 9_000 },
 } as const
 const RESTRICTED = { kind: 'resource', environment: 'production', target: 'berlin/db' } as const
+const SUPPORT: NewSupport = {
+  ...{ id: 'support', personId: 'ann', role: 'auditor', reason: 'a fault' },
+  ...{ environment: 'production', site: undefined, beginsAt: 2_000, endsAt: 9_000 },
+}
 const FREEZE: Freeze = {
   ...{ kind: 'site', environment: 'production', name: 'berlin' },
   ...{ reason: 'a fault', createdAt: 2_000 },
@@ -150,6 +155,17 @@ export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.
     call: (store, t) => store.detachRestriction(t, 'office', RESTRICTED, act),
     nothing: gives(false),
   },
+  addSupport: {
+    call: (store, t) => store.addSupport(t, { ...SUPPORT, id: 'new' }, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  revokeSupport: { call: (store, t) => store.revokeSupport(t, 'support', act), nothing: gives(false) },
+  listSupport: { call: (store, t) => store.listSupport(t), nothing: gives([]) },
+  activeSupport: { call: (store, t) => store.activeSupport(t, SUPPORT.personId, 2_500), nothing: gives([]) },
+  noteSupportUse: {
+    call: (store, t) => store.noteSupportUse(t, 'support', 2_500),
+    nothing: gives(undefined),
+  },
   listFreezes: { call: (store, t) => store.listFreezes(t), nothing: gives([]) },
   publish: {
     call: (store, t) => store.publish(t, { ...PUBLICATION, address: 'new.example.org' }, act),
@@ -220,6 +236,7 @@ export async function fillTenant(store: Store, tenant: string): Promise<void> {
   await store.putSecret(tenant, 'totp/ann', Buffer.from(`seed of ${tenant}`), act)
   await store.beginReply(tenant, REPLY, 2_000)
   await fillPeople(store, tenant)
+  await store.addSupport(tenant, SUPPORT, act)
   await fillSso(store, tenant)
   await store.addAuditCheckpoint(tenant, {
     tenantId: tenant,
