@@ -3,9 +3,13 @@ import { makePrivateDirectory } from '../shared/config/private-file.ts'
 import { mergeChoice, type NetworkChoice } from '../shared/network/choice.ts'
 import { describePlan } from '../shared/network/find-network.ts'
 import { networkFlags } from '../shared/network/flags.ts'
+import { loadPac } from '../shared/network/pac-source.ts'
 import { agentNetwork, keepCredentials, networkSettings, readKeptNetwork } from './network.ts'
 import { actAsOwner } from './service/owner.ts'
 import { writeNetworkChoice } from './settings.ts'
+
+/** How long a local PAC file may take, in ms. */
+const PAC_FILE_MS = 5_000
 
 export interface NetworkCommandOptions extends NetworkChoice {
   readonly data: string
@@ -13,6 +17,11 @@ export interface NetworkCommandOptions extends NetworkChoice {
   readonly reset?: boolean
   readonly environment: NodeJS.ProcessEnv
   readonly output: Output
+}
+
+/** A file that is not there now is a slip of the pen; one on the network may come later. @throws {TunnelError} PAC */
+async function checkPacFile(source: string): Promise<void> {
+  if (!/^https?:/i.test(source)) await loadPac(source, [], AbortSignal.timeout(PAC_FILE_MS))
 }
 
 /** `sallyport agent network`: shows how the relay is reached, and sets it where there are flags. */
@@ -26,6 +35,7 @@ export async function showNetwork(options: NetworkCommandOptions): Promise<void>
   const settings = mergeChoice(reset ? {} : await networkSettings(data), kept.choice)
   const { plan } = await agentNetwork({ directory: data, flags: {}, environment, settings })
   if (isSet) {
+    if (flags.pac !== undefined) await checkPacFile(flags.pac)
     await makePrivateDirectory(data)
     await writeNetworkChoice(data, settings)
     await keepCredentials(data, kept)

@@ -111,7 +111,14 @@ function readRule(options: AllowFlags & { rule: string }): Rule {
       next: 'sallyport agent allow --help',
     })
   const target = parseHostPort(options.rule.slice(at + 1))
-  if (!target.ok) throw new TunnelError('USAGE', `${options.rule}: ${target.reason}`)
+  if (!target.ok)
+    throw new TunnelError(
+      'USAGE',
+      `${options.rule}: ${target.reason}. Write NAME=HOST:PORT, such as db=10.0.0.5:5432.`,
+      {
+        next: 'sallyport agent allow --help',
+      },
+    )
   const keys = {
     protocol: options.protocol,
     host: target.value.host.text,

@@ -52,9 +52,13 @@ export async function readSettings(directory: string, identity: AgentIdentity): 
   const parsed = v.safeParse(settingsSchema, file.store, { abortEarly: true })
   if (!parsed.success) {
     const field = v.getDotPath(parsed.issues[0]) ?? '(all)'
-    throw new TunnelError('CONFIG', `${file.path}: the field ${field} is not right.`, {
-      next: `mend ${file.path}, or remove it to return to what joining gave`,
-    })
+    throw new TunnelError(
+      'CONFIG',
+      `${file.path}: the field ${field} is not right: ${parsed.issues[0].message}.`,
+      {
+        next: `mend ${file.path}, or remove it to return to what joining gave`,
+      },
+    )
   }
   const { relays, pingIntervalMs, ...rest } = parsed.output
   return { ...rest, addresses: relays, ...(pingIntervalMs === undefined ? {} : { pingIntervalMs }) }
@@ -111,7 +115,10 @@ async function openFile(directory: string) {
       accessPropertiesByDotNotation: false,
     })
   } catch (err) {
-    throw new TunnelError('CONFIG', `settings.json in ${directory} cannot be read.`, { cause: err })
+    throw new TunnelError('CONFIG', `settings.json in ${directory} cannot be read.`, {
+      cause: err,
+      next: 'mend settings.json, or remove it to return to what joining gave',
+    })
   }
 }
 

@@ -52,7 +52,7 @@ export function parseRules(text: string, file = 'rules.toml'): Rules {
  */
 export function makeRule(resource: string, entry: Readonly<Record<string, unknown>>): Rule {
   const rule = ruleFrom(resource, entry)
-  if ('reason' in rule) throw new TunnelError('USAGE', rule.reason)
+  if ('reason' in rule) throw new TunnelError('USAGE', rule.reason, { next: 'sallyport agent allow --help' })
   return rule
 }
 

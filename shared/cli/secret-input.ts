@@ -25,12 +25,16 @@ export async function readSecret(path: string, options: SecretInputOptions): Pro
   const bytes = await readLimited(path === '-' ? stdin : createReadStream(path), maxBytes, signal).catch(
     (cause: unknown) => {
       signal.throwIfAborted()
-      throw new TunnelError('USAGE', `Cannot read the secret from ${source}.`, { cause })
+      throw new TunnelError('USAGE', `Cannot read the secret from ${source}.`, {
+        cause,
+        next: 'is the path right, and may this user read it?',
+      })
     },
   )
   if (bytes === undefined) throw new TunnelError('USAGE', `More than ${maxBytes} bytes in ${source}.`)
   const text = decode(bytes, source).trim()
-  if (text === '') throw new TunnelError('USAGE', `Nothing in ${source}.`)
+  if (text === '')
+    throw new TunnelError('USAGE', `Nothing in ${source}.`, { next: 'write the secret there, on one line' })
   return new Secret(text)
 }
 

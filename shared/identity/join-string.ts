@@ -66,7 +66,7 @@ export function parseJoinString(text: string): JoinInvitation {
     throw refused(
       trimmed.startsWith('sallyport-join-')
         ? 'It was made by another version of Sallyport.'
-        : `It starts with ${PREFIX}`,
+        : `It begins otherwise than with ${PREFIX}`,
     )
   }
   const encoded = trimmed.slice(PREFIX.length)
