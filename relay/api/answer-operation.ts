@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { TunnelError } from '../../shared/errors.ts'
 import type { Operation } from '../operations/operation.ts'
-import { runOperation } from '../operations/run.ts'
+import { admit, runOperation } from '../operations/run.ts'
 import type { ApiCaller } from './caller.ts'
 import { etagOf, namesTag } from './etag.ts'
 import { type Exchange, readInput, watch } from './exchange.ts'
@@ -20,13 +20,16 @@ export async function answerOperation(
   const input = await readInput(exchange, operation)
   exchange.onAsked()
   const watched = watch(exchange, limits.operationMs)
-  const run = (other: Operation, params: object) => {
-    const asking = { relay, caller, source: origin.source, traceId: origin.traceId, signal: watched.signal }
-    return runOperation(other, asking, params).then((output) => bodyOf(other, output))
-  }
+  const asking = { relay, caller, source: origin.source, traceId: origin.traceId, signal: watched.signal }
+  const run = async (other: Operation, params: object) =>
+    bodyOf(other, await runOperation(other, asking, params))
   const work = async () => {
     const ifMatch = request.headers['if-match']
-    if (ifMatch !== undefined) await refuseChanged(exchange, ifMatch, table, run)
+    if (ifMatch !== undefined) {
+      // Who may not, or asks for what has no form, learns that and not whether something has changed.
+      await admit(operation, asking, input)
+      await refuseChanged(exchange, ifMatch, table, run)
+    }
     return run(operation, input)
   }
   const key = request.headers['idempotency-key']

@@ -91,6 +91,8 @@ type Incoming = Pick<Exchange, 'request' | 'response' | 'visit'>
 async function answer(context: Context, incoming: Incoming, progress: Progress): Promise<void> {
   const { table, limits, effects } = context
   const { request, visit } = incoming
+  // No path takes it, and Allow says what there is; the faults below would call it no request at all.
+  if (request.method === 'TRACE') table.find('TRACE', splitTarget(request.url ?? '')[0])
   const fault = requestFault(request, MAX_HEADERS)
   if (fault !== undefined) throw fault
   const origin = originOf(request, visit.traceId)

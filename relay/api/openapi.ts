@@ -7,7 +7,7 @@ import { API_PREFIX, type ApiRoute, inputOf, paramNames } from './routes.ts'
 
 /** What any route may answer beside what it is for; the codes that go with each status are in the catalogue. */
 const REFUSALS = {
-  any: [400, 404, 405, 421, 429, 500, 503],
+  any: [400, 404, 405, 421, 429, 431, 500, 503],
   known: [401, 403],
   body: [408, 413, 415],
   change: [409, 412],
@@ -28,10 +28,11 @@ export function openApiText(routes: readonly ApiRoute[]): string {
 /** The description of the API as OpenAPI 3.1: from the lists of routes, the table of rights and the catalogue of errors. */
 export function openApi(routes: readonly ApiRoute[]): object {
   const paths: Record<string, Record<string, object>> = {}
+  const readable = new Set(routes.flatMap((route) => (isReading(route) ? [route.definition.http.path] : [])))
   for (const route of routes) {
     const { method, path } = route.definition.http
     paths[path] ??= {}
-    paths[path][method.toLowerCase()] = describe(route)
+    paths[path][method.toLowerCase()] = describe(route, readable.has(path))
   }
   return {
     openapi: '3.1.0',
@@ -65,6 +66,10 @@ export function openApi(routes: readonly ApiRoute[]): object {
   }
 }
 
+function isReading({ kind, definition }: ApiRoute): boolean {
+  return kind === 'operation' && definition.http.method === 'GET'
+}
+
 const PROBLEM: JsonSchema = {
   type: 'object',
   description: 'RFC 9457. Match on `code`, never on texts.',
@@ -95,7 +100,7 @@ function problemResponse(status: number): object {
   return { description: codes.join(', '), content }
 }
 
-function describe(route: ApiRoute): object {
+function describe(route: ApiRoute, isReadable: boolean): object {
   const { definition, kind } = route
   const { name, summary, http } = definition
   const schema = inputOf(route)
@@ -105,7 +110,7 @@ function describe(route: ApiRoute): object {
     summary: `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`,
     tags: [name.slice(0, name.indexOf('.'))],
     ...guard(route),
-    ...parameters(route, input),
+    ...parameters(route, input, isReadable),
     ...(http.method === 'GET' ? {} : requestBody(route, input)),
     responses: { 200: success(route), ...refusalsOf(http.method, kind) },
   }
@@ -133,7 +138,8 @@ export function rolesWith(right: Right): readonly string[] {
   return ROLES.filter((role) => ROLE_RIGHTS[role].includes(right))
 }
 
-function parameters({ kind, definition }: ApiRoute, input: JsonSchema): object {
+/** @param isReadable whether a GET of the same path is an operation */
+function parameters({ kind, definition }: ApiRoute, input: JsonSchema, isReadable: boolean): object {
   const { method, path } = definition.http
   const inPath = paramNames(path)
   const members = Object.entries(input.properties ?? {})
@@ -148,25 +154,27 @@ function parameters({ kind, definition }: ApiRoute, input: JsonSchema): object {
     required: input.required?.includes(name) === true,
     schema,
   }))
-  const header = (name: string, description: string) => ({
-    name,
-    in: 'header',
-    description,
-    schema: { type: 'string' },
-  })
-  const headers =
-    kind !== 'operation'
-      ? []
-      : [
-          ...(method === 'POST'
-            ? [header('Idempotency-Key', 'Done once in a day for each key of a caller.')]
-            : []),
-          ...(method === 'GET'
-            ? [header('If-None-Match', 'Answered by 304 where nothing has changed.')]
-            : [header('If-Match', 'Refused by 412 where what a GET of this path gives has another tag.')]),
-        ]
+  const headers = kind === 'operation' ? headersOf(method, isReadable) : []
   const all = [...ofPath, ...ofQuery, ...headers]
   return all.length > 0 ? { parameters: all } : {}
+}
+
+const header = (name: string, description: string, schema: JsonSchema = {}) => ({
+  ...{ name, in: 'header', description },
+  schema: { type: 'string', ...schema },
+})
+
+function headersOf(method: string, isReadable: boolean): object[] {
+  if (method === 'GET') return [header('If-None-Match', 'Answered by 304 where nothing has changed.')]
+  const headers: object[] = []
+  if (method === 'POST') {
+    const pattern = '^[!-~]{1,128}$'
+    headers.push(header('Idempotency-Key', 'Done once in a day for each key of a caller.', { pattern }))
+  }
+  if (isReadable) {
+    headers.push(header('If-Match', 'Refused by 412 where what a GET of this path gives has another tag.'))
+  }
+  return headers
 }
 
 function requestBody({ kind, definition }: ApiRoute, input: JsonSchema): object {

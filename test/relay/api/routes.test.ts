@@ -50,14 +50,7 @@ describe('the routes of the API', () => {
         '/tenants/%2e%2e',
         '/tenants/..',
       ],
-      ...[
-        '/tenants/acme;x=1/environments',
-        '/tenants/acme\\environments',
-        '',
-        '/',
-        'tenants',
-        '/tenants/%2E',
-      ],
+      ...['/tenants/acme\\environments', '', '/', 'tenants', '/tenants/%2E'],
     ]
     for (const path of wrong) {
       assert.throws(() => table.find('DELETE', path), { code: 'NOT_FOUND' }, path)

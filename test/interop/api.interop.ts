@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { after, before, describe, it } from 'node:test'
+import { type ApiKit, startApiKit } from '../support/api-kit.ts'
+
+/**
+ * schemathesis reads our OpenAPI document and sends what fits it and what does not, as an owner: nothing may answer with a
+ * 5xx, with a status, type or form that the document does not know, without a login where it asks for one, or take what
+ * the document forbids. Alone: `node test/run.ts test/interop/api.interop.ts` with schemathesis in the directory that
+ * INTEROP_PYTHON names, or where the system's python3 finds it.
+ */
+
+/** Of schemathesis's own clock, in seconds. */
+const TIME_S = 60
+
+let api: ApiKit
+let directory: string
+
+before(async () => {
+  api = await startApiKit()
+  directory = await mkdtemp(join(tmpdir(), 'sallyport-schemathesis-'))
+})
+
+after(async () => {
+  await api[Symbol.asyncDispose]()
+  await rm(directory, { recursive: true, force: true })
+})
+
+describe('schemathesis', () => {
+  it('finds no fault of the API', { timeout: 4 * TIME_S * 1_000 }, async () => {
+    const ca = join(directory, 'ca.pem')
+    await writeFile(ca, api.kit.relay.authority.authority.certificate.toString())
+    const token = api.callers.withRole('owner')
+    const child = spawn(
+      '/usr/bin/python3',
+      [
+        ...['-m', 'schemathesis.cli', '--config-file', join(import.meta.dirname, 'api.toml'), 'run'],
+        ...[
+          `https://127.0.0.1:${api.kit.port}/api/v1/openapi.json`,
+          '--tls-verify',
+          ca,
+          '-H',
+          `Authorization: Bearer ${token}`,
+        ],
+        ...[
+          '--phases',
+          'examples,coverage,fuzzing',
+          '-n',
+          '8',
+          '--max-time',
+          `${TIME_S}`,
+          '--no-color',
+          '--warnings',
+          'off',
+        ],
+      ],
+      { cwd: directory, env: { ...process.env, PYTHONPATH: process.env.INTEROP_PYTHON ?? '' } },
+    )
+    const [out, err, status] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      new Promise<number | null>((resolve) => child.once('close', resolve)),
+    ])
+    assert.equal(status, 0, `${out}\n${err}`)
+    assert.match(out, /Tested: +[1-9]/)
+  })
+})
