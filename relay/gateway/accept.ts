@@ -37,6 +37,8 @@ export interface AcceptContext {
   readonly budget: WindowBudget
   readonly sessions: Sessions
   readonly webSockets: WebSocketServer
+  /** True once the relay is shutting down. */
+  readonly isDraining: () => boolean
   /** The peer opens a stream; see SessionHandler.opening. */
   readonly opening: (frame: OpenFrame, from: LiveSession) => void
   /** Agents that state no such release, or an older one, are sent away. All are taken where it is undefined. */
@@ -101,6 +103,8 @@ function runSession(
   const begin = ({ principal, hello: meta, answer }: Greeted) => {
     cancelHello()
     if (session.isClosed) return
+    // It was upgraded before the relay began to stop, and would be the only one that nobody ends.
+    if (context.isDraining()) return link.close(new TunnelError('DRAINING'))
     log = context.log.child({ kind: principal.kind, id: principal.id })
     const hello = decodeHello(meta)
     // An agent proves itself by its certificate alone.

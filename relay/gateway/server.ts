@@ -55,8 +55,6 @@ export interface ServerOptions extends AcceptContext {
   readonly counts: Pick<RelayCounts, 'refused'>
   /** See FrontDoorOptions. */
   readonly passThrough: (serverName: string) => PassThrough | undefined
-  /** True once the relay is shutting down. */
-  readonly isDraining: () => boolean
 }
 
 /** The one listener and what is open on it. */
@@ -203,6 +201,8 @@ async function upgrade(
       certificate: peer.certificate,
     })
     requireSubprotocol(request)
+    // The store was asked in the meantime.
+    if (options.isDraining()) throw new TunnelError('DRAINING')
     if (!options.admission.takeTunnel()) throw new TunnelError('OVERLOADED', 'Too many tunnels open at once.')
     if (socket.destroyed) return
     door.ticketOf(socket)?.prove()

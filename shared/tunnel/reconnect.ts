@@ -50,7 +50,7 @@ export interface KeepConnectedOptions {
  * before the old one goes where the relay asks for it.
  */
 export async function keepConnected(options: KeepConnectedOptions): Promise<void> {
-  const { effects, signal } = options
+  const { signal } = options
   const pauses = pausesOf(options)
   let leaving: Leaving | undefined
   while (!signal.aborted) {
@@ -59,7 +59,7 @@ export async function keepConnected(options: KeepConnectedOptions): Promise<void
     if (livedMs >= 0) leaving = next
     if (signal.aborted) return
     if (error === undefined) {
-      await pause(effects, pauses.afterFarewell(livedMs), signal)
+      await pauseUnlessUrgent(options, pauses.afterFarewell(livedMs))
       continue
     }
     const retryMs = pauses.afterFailure(error, livedMs)
@@ -72,12 +72,12 @@ export async function keepConnected(options: KeepConnectedOptions): Promise<void
 async function pauseUnlessUrgent(
   options: KeepConnectedOptions,
   ms: number,
-  error: TunnelError,
+  error?: TunnelError,
 ): Promise<void> {
   const { effects, signal, isUrgent } = options
   for (let left = ms; left > 0 && !signal.aborted; left -= URGENT_MS.failed) {
     await pause(effects, Math.min(left, URGENT_MS.failed), signal)
-    if (isUrgent?.() === true && !REFUSALS.has(error.code)) return
+    if (isUrgent?.() === true && (error === undefined || !REFUSALS.has(error.code))) return
   }
 }
 
@@ -91,7 +91,9 @@ function pausesOf({ effects, isUrgent }: KeepConnectedOptions) {
       failures = 0
       farewells = livedMs >= HEALTHY_MS ? 0 : farewells + 1
       if (farewells < 2) return 0
-      return backoff(farewells - 2, new TunnelError('DRAINING'), effects.random())
+      const random = effects.random()
+      const pauseMs = backoff(farewells - 2, new TunnelError('DRAINING'), random)
+      return isUrgent?.() === true ? Math.min(pauseMs, URGENT_MS.failed * random) : pauseMs
     },
     afterFailure(error: TunnelError, livedMs: number): number {
       if (livedMs >= HEALTHY_MS) failures = 0

@@ -6,7 +6,7 @@ import type { ClientTunnel } from '../../../shared/tunnel/client-tunnel.ts'
 import { keepConnected } from '../../../shared/tunnel/reconnect.ts'
 
 /** The pauses of a client whose relay says GOAWAY `livedMs` after each greeting, in ms, with the largest jitter. */
-async function pausesAfter(livedMs: readonly number[]): Promise<number[]> {
+async function pausesAfter(livedMs: readonly number[], isUrgent = false): Promise<number[]> {
   const stop = new AbortController()
   const pauses: number[] = []
   let now = 0
@@ -14,7 +14,9 @@ async function pausesAfter(livedMs: readonly number[]): Promise<number[]> {
     ...realEffects,
     now: () => now,
     random: () => 1,
-    sleep: async (ms) => void pauses.push(ms),
+    sleep: async (ms) => {
+      pauses[pauses.length - 1] = (pauses.at(-1) ?? 0) + ms
+    },
   }
   const lives = [...livedMs]
   const tunnel = () =>
@@ -30,15 +32,16 @@ async function pausesAfter(livedMs: readonly number[]): Promise<number[]> {
   await keepConnected({
     effects,
     signal: stop.signal,
+    isUrgent: () => isUrgent,
     connect: async () => {
+      pauses.push(0)
       if (lives.length === 0) stop.abort()
       return tunnel()
     },
     onUp() {},
     onDown() {},
   })
-  // Each farewell has a pause of its own first, which the relay asked to be nothing.
-  return pauses.filter((_, index) => index % 2 === 1)
+  return pauses
 }
 
 it('S27: a relay that says GOAWAY to whom it has just let in is asked less and less often', async () => {
@@ -49,4 +52,10 @@ it('S27: a relay that says GOAWAY to whom it has just let in is asked less and l
 
 it('a relay that restarts now and then gets its replacement at once', async () => {
   assert.deepEqual((await pausesAfter([10, 60_000, 70_000, 10, 60_000])).slice(0, 5), [0, 0, 0, 0, 0])
+})
+
+it('a relay that restarts again and again is asked at least every 2 s while streams wait', async () => {
+  assert.deepEqual((await pausesAfter(Array(7).fill(10), true)).slice(0, 7), [
+    ...[0, 500, 1_000, 2_000, 2_000, 2_000, 2_000],
+  ])
 })
