@@ -49,7 +49,9 @@ export async function reset(options: ResetOptions): Promise<void> {
   ].filter((path) => existsSync(path))
   // The identity goes last: whoever is interrupted can reset again.
   for (const path of gone.toReversed()) await rm(path)
-  const left = ['rules.toml', 'agent.log'].map((name) => join(data, name)).filter((path) => existsSync(path))
+  const left = ['rules.toml', 'rules.last-good.toml', 'agent.log']
+    .map((name) => join(data, name))
+    .filter((path) => existsSync(path))
   output.result({ removed: gone, left }, [
     `forgot ${who}`,
     ...gone.map((path) => `  removed  ${path}`),
