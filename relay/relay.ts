@@ -6,7 +6,7 @@ import type { Logger } from '../shared/log.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
 import type { Cidr } from '../shared/policy/cidr.ts'
 import type { ReleaseStatement } from '../shared/release/statement.ts'
-import { listen } from '../shared/tunnel/tcp-listener.ts'
+import { formatListening, listen } from '../shared/tunnel/tcp-listener.ts'
 import { SUBPROTOCOL } from '../shared/version.ts'
 import { MAX_MESSAGE_BYTES } from '../shared/wire/websocket.ts'
 import { authenticatorsOf } from './api/authenticators.ts'
@@ -30,6 +30,7 @@ import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
 import { Sessions } from './gateway/sessions.ts'
 import { Streams } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
+import { MachineTokens } from './machines/tokens.ts'
 import { RelayCounts } from './metrics/counts.ts'
 import { OPERATIONS } from './operations/list.ts'
 import { createPeople, type LoginLimits, type People, type PeopleOptions } from './people/people.ts'
@@ -96,6 +97,7 @@ export interface Relay {
   readonly people: People
   readonly sso: Sso
   readonly deliveries: Deliveries
+  readonly machineTokens: MachineTokens
   /** Whether somebody may log in from where he is. */
   readonly enforcement: Pick<Enforcement, 'checkLogin'>
   /** Ends what is no longer allowed in a tenant; to be called after each change that takes a right away. */
@@ -165,6 +167,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const listening = await listenOrStop(gateway, options.listen, stop)
   const relay: Relay = {
     sso: createSso({ ...authority, ...options.sso, audit: trail.audit, relay: () => relay }),
+    machineTokens: tokensOf(effects, () => relay.address),
     people: peopleOf(options, { ...authority, ...traffic, audit: trail.audit }, () => relay.address),
     address: { host: options.name, port: listening.port },
     listening,
@@ -172,6 +175,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
   await deliveries.start()
   return relay
+}
+
+function tokensOf(effects: Effects, address: () => RelayAddress): MachineTokens {
+  return new MachineTokens(effects, () => `https://${formatListening(address().host, address().port)}`)
 }
 
 function peopleOf(

@@ -1,3 +1,4 @@
+import { machineAuthenticator } from '../machines/authenticator.ts'
 import { keyAuthenticator } from '../people/keys.ts'
 import { sessionAuthenticator } from '../people/sessions.ts'
 import type { Relay } from '../relay.ts'
@@ -7,7 +8,7 @@ import type { Authenticator } from './caller.ts'
 /** Every kind of session and token that the API takes. Who makes one adds its line here. */
 export function authenticatorsOf(relay: Relay): readonly Authenticator[] {
   const { people } = relay
-  const all = [sessionAuthenticator(people), keyAuthenticator(people)]
+  const all = [sessionAuthenticator(people), keyAuthenticator(people), machineAuthenticator(relay)]
   return all.map((authenticate) => known(relay, authenticate))
 }
 

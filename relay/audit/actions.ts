@@ -27,6 +27,9 @@ export const AUDIT_ACTIONS = {
   'restriction.remove': 'a restriction',
   'restriction.attach': 'a restriction; the detail says to what',
   'restriction.detach': 'a restriction; the detail says from what',
+  'machine.add': 'a program that may ask the API; the detail names it and its role',
+  'machine.revoke': 'a program that might ask the API',
+  'machine.token': 'a program that asked for a token',
   'support.add': 'a support access; the detail says who, as what, from when to when and why',
   'support.use': 'a support access that is used, after half an hour in which it was not',
   'support.revoke': 'a support access; the detail is the person',
@@ -64,6 +67,7 @@ export const AUDIT_ACTIONS = {
   'sso.roles':
     'a person whose roles follow an identity provider; the detail names it and the rules that matched',
   'sso.logout': 'an identity provider that ended sessions; the detail says how many',
+  'backup.make': 'the name of the backup; outcome DISK where it was not made',
   'operation.refuse':
     'the operation that was refused; outcome: why; the detail names a member of the input that was wrong',
   'session.open': 'an agent or connector that came in',

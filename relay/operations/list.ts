@@ -4,6 +4,7 @@ import { addFreeze, listFreezes, removeFreeze } from './freeze.ts'
 import { approveGrantRequest, listGrantRequests, refuseGrantRequest, requestGrant } from './grant-requests.ts'
 import { addGrant, listGrants, removeGrant } from './grants.ts'
 import { addConnector, inviteAgent, revokeAgent, revokeConnector, showInventory } from './identities.ts'
+import { addMachine, listMachines, revokeMachine } from './machines.ts'
 import type { Operation } from './operation.ts'
 import { PEOPLE_OPERATIONS } from './people-list.ts'
 import { addPublication, removePublication } from './publications.ts'
@@ -75,4 +76,7 @@ export const OPERATIONS: readonly Operation[] = [
   addSupport,
   revokeSupport,
   listSupport,
+  addMachine,
+  revokeMachine,
+  listMachines,
 ]

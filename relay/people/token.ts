@@ -10,6 +10,7 @@ export const TOKEN_PREFIXES = {
   link: 'sp_link_',
   pending: 'sp_pending_',
   device: 'sp_device_',
+  machine: 'sp_machine_',
 } as const
 
 export type TokenKind = keyof typeof TOKEN_PREFIXES

@@ -11,6 +11,7 @@ import { DELIVERIES } from './migrations/0009-deliveries.ts'
 import { SSO } from './migrations/0010-sso.ts'
 import { RESTRICTIONS } from './migrations/0011-restrictions.ts'
 import { SUPPORT } from './migrations/0012-support.ts'
+import { MACHINES } from './migrations/0013-machines.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -34,6 +35,7 @@ const MIGRATIONS: readonly string[] = [
   SSO,
   RESTRICTIONS,
   SUPPORT,
+  MACHINES,
 ]
 
 /** The version that this program writes. */

@@ -9,6 +9,7 @@ import { freezeQueries } from './freeze-queries.ts'
 import { grantQueries } from './grant-queries.ts'
 import { grantRequestQueries } from './grant-request-queries.ts'
 import { loginQueries } from './login-queries.ts'
+import { machineQueries } from './machine-queries.ts'
 import { passwordQueries } from './password-queries.ts'
 import { personQueries } from './people-queries.ts'
 import { sessionQueries } from './person-session-queries.ts'
@@ -59,6 +60,7 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
     ...freezeQueries(db),
     ...restrictionQueries(db),
     ...supportQueries(db),
+    ...machineQueries(db),
     ...publicationQueries(db),
     ...auditQueries(db),
     ...deliveryQueries(db),

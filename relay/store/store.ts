@@ -3,6 +3,7 @@ import type { Act } from '../audit/record.ts'
 import type { AuditStore } from '../audit/store.ts'
 import type { FreezeStore, GrantStore } from './access-store.ts'
 import type { DeliveryStore } from './delivery-queries.ts'
+import type { MachineStore } from './machine-queries.ts'
 import type { PeopleStore } from './people-store.ts'
 import type { RestrictionStore } from './restriction-store.ts'
 import type { SecretStore } from './secret-queries.ts'
@@ -29,6 +30,7 @@ export interface Store
     FreezeStore,
     RestrictionStore,
     SupportStore,
+    MachineStore,
     PublicationStore,
     AuditStore,
     DeliveryStore,

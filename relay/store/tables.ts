@@ -69,6 +69,18 @@ export interface Tables {
     reason: string
     created_at: number
   }
+  machines: {
+    tenant_id: string
+    id: string
+    name: string
+    role: string
+    environment: string | null
+    site: string | null
+    via_api: 0 | 1
+    hash: Uint8Array
+    created_at: number
+    revoked_at: number | null
+  }
   support_grants: {
     tenant_id: string
     id: string

@@ -24,6 +24,7 @@ export const TENANT_TABLES = [
   'restriction_uses',
   'restrictions',
   'support_grants',
+  'machines',
   'deliveries',
   'publications',
   'join_tokens',

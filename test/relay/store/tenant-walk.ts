@@ -32,6 +32,10 @@ const REQUEST = {
   ...{ reason: 'a fault', durationMs: 60_000, expiresAt: 9_000 },
 } as const
 const RESTRICTED = { kind: 'resource', environment: 'production', target: 'berlin/db' } as const
+const MACHINE = {
+  ...{ id: 'm', name: 'deploy', hash: hashOf('machine') },
+  assignment: { tenantId: '', role: 'auditor' },
+} as const
 const SUPPORT: NewSupport = {
   ...{ id: 'support', personId: 'ann', role: 'auditor', reason: 'a fault' },
   ...{ environment: 'production', site: undefined, beginsAt: 2_000, endsAt: 9_000 },
@@ -166,6 +170,13 @@ export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.
     call: (store, t) => store.noteSupportUse(t, 'support', 2_500),
     nothing: gives(undefined),
   },
+  addMachine: {
+    call: (store, t) => store.addMachine(t, { ...MACHINE, id: 'new', name: 'new' }, act),
+    nothing: { code: 'NOT_FOUND' },
+  },
+  findMachine: { call: (store, t) => store.findMachine(t, 'm'), nothing: gives(undefined) },
+  listMachines: { call: (store, t) => store.listMachines(t), nothing: gives([]) },
+  revokeMachine: { call: (store, t) => store.revokeMachine(t, 'm', act), nothing: gives(false) },
   listFreezes: { call: (store, t) => store.listFreezes(t), nothing: gives([]) },
   publish: {
     call: (store, t) => store.publish(t, { ...PUBLICATION, address: 'new.example.org' }, act),
@@ -237,6 +248,7 @@ export async function fillTenant(store: Store, tenant: string): Promise<void> {
   await store.beginReply(tenant, REPLY, 2_000)
   await fillPeople(store, tenant)
   await store.addSupport(tenant, SUPPORT, act)
+  await store.addMachine(tenant, MACHINE, act)
   await fillSso(store, tenant)
   await store.addAuditCheckpoint(tenant, {
     tenantId: tenant,
