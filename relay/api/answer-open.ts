@@ -23,15 +23,15 @@ export async function answerOpen(
 }
 
 function send({ response }: Exchange, route: OpenRoute, answer: OpenAnswer<object>): void {
-  const { status = 200, body, html, location, cookies = [] } = answer
+  const { status = 200, body, html, xml, location, cookies = [] } = answer
   keepOrClose(response, false)
   if (cookies.length > 0) response.setHeader('Set-Cookie', [...cookies])
   if (location !== undefined) response.setHeader('Location', location)
   for (const [name, value] of Object.entries(ANSWER_HEADERS)) response.setHeader(name, value)
   if (html !== undefined) response.setHeader('Content-Security-Policy', contentPolicy(html))
-  const text = html?.text ?? (body === undefined ? '' : `${JSON.stringify(v.parse(route.output, body))}\n`)
-  if (text !== '')
-    response.setHeader('Content-Type', html === undefined ? 'application/json' : 'text/html; charset=utf-8')
+  const text =
+    html?.text ?? xml ?? (body === undefined ? '' : `${JSON.stringify(v.parse(route.output, body))}\n`)
+  if (text !== '') response.setHeader('Content-Type', typeOf(answer))
   response.setHeader('Content-Length', Buffer.byteLength(text))
   response.writeHead(status).end(text)
 }
@@ -41,4 +41,9 @@ function contentPolicy({ script }: HtmlPage): string {
   const hash = script === undefined ? undefined : createHash('sha256').update(script).digest('base64')
   const scripts = hash === undefined ? "'none'" : `'sha256-${hash}'`
   return `default-src 'none'; script-src ${scripts}; base-uri 'none'; frame-ancestors 'none'`
+}
+
+function typeOf({ html, xml }: OpenAnswer<object>): string {
+  if (html !== undefined) return 'text/html; charset=utf-8'
+  return xml === undefined ? 'application/json' : 'application/samlmetadata+xml'
 }

@@ -29,6 +29,8 @@ export interface OpenAnswer<Output extends object> {
   readonly body?: Output
   /** Sent as HTML in the place of a body. */
   readonly html?: HtmlPage
+  /** Sent as SAML metadata in the place of a body. */
+  readonly xml?: string
   /** Where a redirect leads. */
   readonly location?: string
   /** Values of `Set-Cookie`: see `cookie` of relay/api/cookie.ts. */

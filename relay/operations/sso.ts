@@ -1,8 +1,10 @@
 import * as v from 'valibot'
 import { TunnelError } from '../../shared/errors.ts'
 import { parseName } from '../../shared/identity/names.ts'
+import { Secret } from '../../shared/secret.ts'
 import type { Relay } from '../relay.ts'
 import { PROVIDER_LIMITS, type Provider, providerSecret, providerSettings } from '../sso/provider.ts'
+import { makeSamlKey } from '../sso/saml-key.ts'
 import { providerOf, requireProvider, routeUrl } from '../sso/sso.ts'
 import { testProvider } from '../sso/test-provider.ts'
 import { tenantField, tenantPlace, text } from './input.ts'
@@ -22,6 +24,10 @@ const addresses = v.object({
   callback: v.string(),
   backChannelLogout: v.optional(v.string()),
   frontChannelLogout: v.optional(v.string()),
+  /** SAML: what describes this relay; its URL is also the entity ID. */
+  metadata: v.optional(v.string()),
+  /** SAML: where single log-out is posted. */
+  logout: v.optional(v.string()),
   /** Where people begin. */
   start: v.string(),
 })
@@ -60,8 +66,9 @@ export const addProvider = operation({
     const { store } = relay.authority
     const record = { name: provider, kind: settings.kind, settings: JSON.stringify(settings) }
     await store.addProvider(tenant, record, act)
-    if (secret !== undefined)
-      await store.putSecret(tenant, providerSecret(provider), Buffer.from(secret), act)
+    const { effects } = relay.authority
+    const kept = settings.kind === 'saml' ? await makeSamlKey(effects) : new Secret(Buffer.from(secret ?? ''))
+    if (kept.reveal().length > 0) await store.putSecret(tenant, providerSecret(provider), kept.reveal(), act)
     return shown(relay, { tenantId: tenant, name: provider, settings, revision: 1 })
   },
 })
@@ -163,12 +170,15 @@ function shown({ sso }: Relay, provider: Provider): Shown {
     provider: name,
     revision,
     settings,
-    addresses: {
-      start: at('start'),
-      callback: at('callback'),
-      backChannelLogout: at('backchannel-logout'),
-      frontChannelLogout: at('frontchannel-logout'),
-    },
+    addresses:
+      settings.kind === 'saml'
+        ? { start: at('start'), callback: at('acs'), metadata: at('metadata'), logout: at('logout') }
+        : {
+            start: at('start'),
+            callback: at('callback'),
+            backChannelLogout: at('backchannel-logout'),
+            frontChannelLogout: at('frontchannel-logout'),
+          },
   }
 }
 

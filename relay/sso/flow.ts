@@ -60,6 +60,16 @@ export function takeFlow(
   return flow
 }
 
+/** True where this browser has begun a sign-on with this provider. */
+export function hasFlow(
+  { flows, effects }: Sso,
+  { tenantId, name }: Provider,
+  cookies: ReadonlyMap<string, Secret<string>>,
+): boolean {
+  const flow = flows.get(cookies.get(FLOW_COOKIE)?.reveal() ?? '', effects.now())
+  return flow?.tenantId === tenantId && flow.provider === name
+}
+
 /** Takes the cookie away again. */
 export function endFlowCookie(sameSite: 'Lax' | 'None'): string {
   return cookie({ name: FLOW_COOKIE, value: new Secret(''), maxAgeS: 0, sameSite })

@@ -6,6 +6,7 @@ import {
   singleLogoutRoute,
   startRoute,
 } from './routes.ts'
+import { assertionRoute, metadataRoute, samlLogoutRoute } from './saml-routes.ts'
 
 /** The routes of single sign-on: nobody is known there yet. */
 export const SSO_ROUTES: readonly OpenRoute[] = [
@@ -13,5 +14,8 @@ export const SSO_ROUTES: readonly OpenRoute[] = [
   callbackRoute,
   backChannelLogoutRoute,
   frontChannelLogoutRoute,
+  metadataRoute,
+  assertionRoute,
+  samlLogoutRoute,
   singleLogoutRoute,
 ]

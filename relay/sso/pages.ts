@@ -21,6 +21,6 @@ export function goOnPage(path: string): string {
   return (
     '<!doctype html><html lang="en"><meta charset="utf-8">' +
     `<meta http-equiv="refresh" content="0;url=${target}"><title>Sallyport</title>` +
-    `<p>You are logged in. <a href="${target}">Go on</a></p></html>\n`
+    `<p><a href="${target}">Go on</a></p></html>\n`
   )
 }

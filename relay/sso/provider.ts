@@ -81,6 +81,8 @@ export const samlSettings = v.strictObject({
   logoutUrl: v.optional(httpsUrl),
   /** With these the provider signs; several while it changes from one to the next. */
   certificates: v.pipe(v.array(certificate), v.minLength(1), v.maxLength(PROVIDER_LIMITS.certificates)),
+  /** How the provider is to name people; it has to be the same name each time. */
+  nameIdFormat: v.optional(short, 'urn:oasis:names:tc:SAML:2.0:nameid-format:persistent'),
   signsRequests: v.optional(v.boolean(), true),
   /** Takes answers that nobody asked for, as some portals send them. Anybody can then make a browser log in as himself. */
   allowsUnsolicited: v.optional(v.boolean(), false),

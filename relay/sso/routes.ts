@@ -1,25 +1,19 @@
 import * as v from 'valibot'
-import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { TunnelError } from '../../shared/errors.ts'
 import { Secret } from '../../shared/secret.ts'
-import type { RequestOrigin } from '../api/caller.ts'
-import { type OpenAnswer, openRoute } from '../api/open-route.ts'
+import { openRoute } from '../api/open-route.ts'
 import { actOf } from '../people/people.ts'
 import { sessionCookie } from '../people/routes.ts'
-import { type OpenedSession, SESSION_LIFE } from '../people/sessions.ts'
-import { beginFlow, endFlowCookie, takeFlow } from './flow.ts'
+import type { FederatedSession } from '../store/sso-store.ts'
+import { beginFlow, takeFlow } from './flow.ts'
 import { checkLogoutToken } from './logout-token.ts'
 import { beginOidc, endOidc, oidcLogoutUrl } from './oidc.ts'
 import type { OidcProvider } from './oidc-client.ts'
-import { goOnPage } from './pages.ts'
 import type { Provider } from './provider.ts'
+import { audited, loggedIn, PROVIDER_PATH, providerFields } from './provider-route.ts'
+import { beginSaml, samlLogoutUrl } from './saml.ts'
 import { signIn } from './sign-in.ts'
 import { requireProvider, type Sso } from './sso.ts'
-
-const name = v.pipe(v.string(), v.maxLength(63))
-const PATH = '/sso/{tenant}/{provider}'
-
-/** What the path of a provider's routes says. */
-export const providerFields = { tenant: name, provider: name }
 
 /** A parameter of a redirect or form that a provider makes a browser send. */
 const parameter = v.optional(v.pipe(v.string(), v.maxLength(4_096)))
@@ -32,7 +26,7 @@ const nothing = v.object({})
 export const startRoute = openRoute({
   name: 'sso.start',
   summary: 'send a browser to an identity provider to log in',
-  http: { method: 'GET', path: `${PATH}/start` },
+  http: { method: 'GET', path: `${PROVIDER_PATH}/start` },
   authentication: 'nothing yet',
   isCrossSite: true,
   input: v.strictObject({
@@ -45,15 +39,19 @@ export const startRoute = openRoute({
   answer: ({ relay: { sso }, input: { returnTo, fresh, ...place }, origin }) =>
     audited(sso, place, origin, async (provider) => {
       const wish = { returnTo, isFresh: fresh }
-      const { url, flow } = await beginOidc(sso, requireOidc(provider), wish)
-      return { status: 303, location: url, cookies: [beginFlow(sso, flow, 'Lax')] }
+      const { settings } = provider
+      const isOidc = settings.kind === 'oidc'
+      const { url, flow } = isOidc
+        ? await beginOidc(sso, { ...provider, settings }, wish)
+        : await beginSaml(sso, { ...provider, settings }, wish)
+      return { status: 303, location: url, cookies: [beginFlow(sso, flow, isOidc ? 'Lax' : 'None')] }
     }),
 })
 
 export const callbackRoute = openRoute({
   name: 'sso.callback',
   summary: 'end a login by OpenID Connect; the provider sends the browser here',
-  http: { method: 'GET', path: `${PATH}/callback` },
+  http: { method: 'GET', path: `${PROVIDER_PATH}/callback` },
   authentication: 'code of the identity provider, and the cookie of the sign-on',
   isCrossSite: true,
   // Providers send more than this; what is not known is left out.
@@ -78,7 +76,7 @@ export const callbackRoute = openRoute({
 export const backChannelLogoutRoute = openRoute({
   name: 'sso.backchannel-logout',
   summary: 'end the sessions that an OpenID provider names',
-  http: { method: 'POST', path: `${PATH}/backchannel-logout` },
+  http: { method: 'POST', path: `${PROVIDER_PATH}/backchannel-logout` },
   authentication: 'logout token, signed by the identity provider',
   body: 'form',
   isCrossSite: true,
@@ -96,7 +94,7 @@ export const backChannelLogoutRoute = openRoute({
 export const frontChannelLogoutRoute = openRoute({
   name: 'sso.frontchannel-logout',
   summary: 'end the session that an OpenID provider names, within a page of its own',
-  http: { method: 'GET', path: `${PATH}/frontchannel-logout` },
+  http: { method: 'GET', path: `${PROVIDER_PATH}/frontchannel-logout` },
   authentication: 'name of the session at the identity provider, which only the two know',
   isCrossSite: true,
   input: v.object({
@@ -131,21 +129,19 @@ export const singleLogoutRoute = openRoute({
     const next =
       federated === undefined
         ? undefined
-        : await logoutUrl(sso, await requireProvider(sso, tenantId, federated.provider)).catch(
-            () => undefined,
-          )
+        : await logoutUrl(sso, { ...federated, tenantId }).catch(() => undefined)
     return { body: next === undefined ? {} : { next }, cookies: [sessionCookie(new Secret(''), 0)] }
   },
 })
 
-function logoutUrl(sso: Sso, provider: Provider): Promise<string | undefined> {
-  return oidcLogoutUrl(sso, requireOidc(provider))
-}
-
-/** The answer to a browser that has logged in: its session, and on from here. */
-function loggedIn({ token }: OpenedSession, returnTo: string, sameSite: 'Lax' | 'None'): OpenAnswer<object> {
-  const cookies = [sessionCookie(token, SESSION_LIFE.absoluteMs / 1_000), endFlowCookie(sameSite)]
-  return { html: { text: goOnPage(returnTo) }, cookies }
+async function logoutUrl(
+  sso: Sso,
+  { tenantId, provider: named, subject, sid }: FederatedSession & { readonly tenantId: string },
+): Promise<string | undefined> {
+  const { settings, ...provider } = await requireProvider(sso, tenantId, named)
+  return settings.kind === 'oidc'
+    ? oidcLogoutUrl(sso, { ...provider, settings })
+    : samlLogoutUrl(sso, { ...provider, settings }, { subject, sid })
 }
 
 /** @throws {TunnelError} NOT_FOUND */
@@ -153,33 +149,4 @@ function requireOidc(provider: Provider): OidcProvider {
   const { settings } = provider
   if (settings.kind === 'oidc') return { ...provider, settings }
   throw new TunnelError('NOT_FOUND', '', { next: '' })
-}
-
-/** Does `work` with the provider; a refusal leaves a record in the tenant's chain. */
-async function audited<T>(
-  sso: Sso,
-  { tenant, provider: named }: { readonly tenant: string; readonly provider: string },
-  { source, traceId }: RequestOrigin,
-  work: (provider: Provider) => Promise<T>,
-): Promise<T> {
-  const provider = await requireProvider(sso, tenant, named)
-  try {
-    return await work(provider)
-  } catch (error) {
-    const [outcome, detail] = isTunnelError(error)
-      ? ([error.code, error.detail] as const)
-      : (['INTERNAL', ''] as const)
-    const actor = { kind: 'nobody', id: '' } as const
-    sso.audit({
-      tenantId: tenant,
-      actor,
-      source,
-      traceId,
-      action: 'sso.sign-in',
-      object: named,
-      outcome,
-      detail,
-    })
-    throw error
-  }
 }

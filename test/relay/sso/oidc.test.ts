@@ -74,7 +74,7 @@ async function records(action: string) {
 async function refusedWith(page: Page, pattern: RegExp, code = 'SIGN_ON'): Promise<void> {
   assert.equal((JSON.parse(page.text) as { code: string }).code, code, page.text)
   assert.equal(browser.cookie(origin(), SESSION), undefined)
-  const found = await records('sso.sign-in')
+  const found = await records('sso.refuse')
   assert.ok(
     found.some(({ outcome, detail }) => outcome === code && pattern.test(detail)),
     JSON.stringify(found.map(({ detail }) => detail)),

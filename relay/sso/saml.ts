@@ -1,0 +1,267 @@
+import type { CacheProvider, Profile, SAML } from '@node-saml/node-saml'
+import * as v from 'valibot'
+import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import type { Flow } from './flow.ts'
+import { reasonOf } from './oidc-client.ts'
+import type { Provider, SamlSettings } from './provider.ts'
+import { samlKeyOf } from './saml-key.ts'
+import type { Vouched } from './sign-in.ts'
+import { routeUrl, SSO_LIMITS, type Sso } from './sso.ts'
+import { boundedXml } from './xml-limits.ts'
+
+// The only file that knows the library: what goes in is bounded, what comes out is checked again.
+
+/** How far the provider's clock may be off, in ms. */
+const CLOCK_SKEW_MS = 60_000
+
+/** An assertion is older than that at most, in ms, whatever it says itself. */
+const ASSERTION_AGE_MS = 10 * 60_000
+
+const TRANSIENT = 'urn:oasis:names:tc:SAML:2.0:nameid-format:transient'
+const BEARER = 'urn:oasis:names:tc:SAML:2.0:cm:bearer'
+
+export type SamlProvider = Provider<SamlSettings>
+
+/** Where the browser goes to log in, and what the end has to fit to. */
+export async function beginSaml(
+  sso: Sso,
+  provider: SamlProvider,
+  wish: Pick<Flow, 'returnTo' | 'isFresh'>,
+): Promise<{ readonly url: string; readonly flow: Flow }> {
+  const requests: string[] = []
+  const saml = await samlOf(sso, provider, {
+    isFresh: wish.isFresh,
+    requests: {
+      saveAsync: async (key) => {
+        requests.push(key)
+        return null
+      },
+    },
+  })
+  const url = await saml.getAuthorizeUrlAsync('', undefined, {})
+  const flow = {
+    ...{ tenantId: provider.tenantId, provider: provider.name, revision: provider.revision },
+    ...wish,
+    begunAt: sso.effects.date(),
+    state: requests[0] ?? '',
+    nonce: '',
+    verifier: '',
+  }
+  return { url, flow }
+}
+
+/**
+ * Whom a response vouches for. The assertion has to be signed by the provider and to name the provider as issuer, this
+ * relay as audience and recipient, the request of this browser, and times that are now. Each is taken once.
+ * @param flow undefined for a response that nobody asked for
+ * @throws {TunnelError} SIGN_ON
+ */
+export async function endSaml(
+  sso: Sso,
+  provider: SamlProvider,
+  flow: Flow | undefined,
+  response: string,
+): Promise<Vouched> {
+  if (flow === undefined && !provider.settings.allowsUnsolicited) {
+    throw new TunnelError('SIGN_ON', 'This browser has begun none, or too long ago.')
+  }
+  boundedXml(response)
+  const profile = await judged(async () => {
+    const waiting = {
+      getAsync: async (key: string) => (key === flow?.state ? new Date(flow.begunAt).toISOString() : null),
+    }
+    const saml = await samlOf(sso, provider, { requests: waiting, isAwaited: flow !== undefined })
+    return (await saml.validatePostResponseAsync({ SAMLResponse: response })).profile
+  })
+  if (profile === null) throw new TunnelError('SIGN_ON', 'The response holds no assertion.')
+  const assertion = checkAssertion(sso, provider, flow, profile)
+  takeOnce(sso, provider, assertion.id)
+  const { nameID, sessionIndex = '', attributes } = profile
+  const said = typeof attributes === 'object' && attributes !== null ? attributes : {}
+  return {
+    subject: nameID,
+    sid: sessionIndex,
+    claims: { ...said, NameID: nameID },
+    authenticatedAt: assertion.authenticatedAt,
+  }
+}
+
+/** Whom a logout request names; it has to be signed. @throws {TunnelError} SIGN_ON */
+export async function checkLogoutRequest(
+  sso: Sso,
+  provider: SamlProvider,
+  request: string,
+): Promise<{ readonly profile: Profile; readonly subject: string; readonly sid: string | undefined }> {
+  boundedXml(request)
+  const { profile } = await judged(async () => {
+    const saml = await samlOf(sso, provider, {})
+    return saml.validatePostRequestAsync({ SAMLRequest: request })
+  })
+  if (profile === null || profile.ID === undefined)
+    throw new TunnelError('SIGN_ON', 'This is no logout request.')
+  takeOnce(sso, provider, profile.ID)
+  return { profile, subject: profile.nameID, sid: profile.sessionIndex }
+}
+
+/** Where the browser takes the answer to a logout request; undefined where the provider has no such place. */
+export async function logoutAnswerUrl(
+  sso: Sso,
+  provider: SamlProvider,
+  profile: Profile,
+  relayState: string,
+): Promise<string | undefined> {
+  if (provider.settings.logoutUrl === undefined) return undefined
+  return (await samlOf(sso, provider, {})).getLogoutResponseUrlAsync(profile, relayState, {}, true)
+}
+
+/** Where the browser goes so that the provider ends its session, too; undefined where it has no such place. */
+export async function samlLogoutUrl(
+  sso: Sso,
+  provider: SamlProvider,
+  { subject, sid }: { readonly subject: string; readonly sid: string },
+): Promise<string | undefined> {
+  const { logoutUrl, nameIdFormat, entityId } = provider.settings
+  if (logoutUrl === undefined) return undefined
+  const profile = {
+    issuer: entityId,
+    nameID: subject,
+    nameIDFormat: nameIdFormat,
+    ...(sid === '' ? {} : { sessionIndex: sid }),
+  }
+  return (await samlOf(sso, provider, {})).getLogoutUrlAsync(profile, '', {})
+}
+
+/** What the provider reads to know this relay, as XML. */
+export async function samlMetadata(sso: Sso, provider: SamlProvider): Promise<string> {
+  const { certificate } = await samlKeyOf(sso, provider.tenantId, provider.name)
+  return (await samlOf(sso, provider, {})).generateServiceProviderMetadata(null, certificate)
+}
+
+interface Use {
+  readonly isFresh?: boolean
+  /** Requests that are waited for; the library asks for them by id. */
+  readonly requests?: Partial<CacheProvider>
+  /** False: a response need not name a request. */
+  readonly isAwaited?: boolean
+}
+
+async function samlOf(sso: Sso, provider: SamlProvider, use: Use): Promise<SAML> {
+  const { SAML: Library, ValidateInResponseTo } = await import('@node-saml/node-saml')
+  const { entityId, signOnUrl, logoutUrl, certificates, nameIdFormat, signsRequests } = provider.settings
+  const { key } = await samlKeyOf(sso, provider.tenantId, provider.name)
+  const own = routeUrl(sso, provider, 'metadata')
+  const none: CacheProvider = {
+    saveAsync: async () => null,
+    getAsync: async () => null,
+    removeAsync: async () => null,
+  }
+  return new Library({
+    idpCert: certificates,
+    idpIssuer: entityId,
+    entryPoint: signOnUrl,
+    logoutUrl: logoutUrl ?? signOnUrl,
+    issuer: own,
+    audience: own,
+    callbackUrl: routeUrl(sso, provider, 'acs'),
+    logoutCallbackUrl: routeUrl(sso, provider, 'logout'),
+    ...(signsRequests ? { privateKey: key.reveal() } : {}),
+    signatureAlgorithm: 'sha256',
+    digestAlgorithm: 'sha256',
+    wantAssertionsSigned: true,
+    wantAuthnResponseSigned: false,
+    identifierFormat: nameIdFormat,
+    disableRequestedAuthnContext: true,
+    forceAuthn: use.isFresh ?? false,
+    acceptedClockSkewMs: CLOCK_SKEW_MS,
+    maxAssertionAgeMs: ASSERTION_AGE_MS,
+    validateInResponseTo:
+      use.isAwaited === false ? ValidateInResponseTo.ifPresent : ValidateInResponseTo.always,
+    requestIdExpirationPeriodMs: SSO_LIMITS.flowMs,
+    cacheProvider: { ...none, ...use.requests },
+    generateUniqueId: () => `_${sso.effects.randomBytes(20).toString('hex')}`,
+  })
+}
+
+/** @throws {TunnelError} SIGN_ON with what the library says */
+async function judged<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (isTunnelError(cause)) throw cause
+    throw new TunnelError('SIGN_ON', `${reasonOf(cause)}.`, { cause })
+  }
+}
+
+const attributes = <Entries extends v.ObjectEntries>(entries: Entries) =>
+  v.looseObject({ $: v.looseObject(entries) })
+
+/** As the library reads the XML that is signed. */
+const signedAssertion = v.looseObject({
+  Assertion: v.looseObject({
+    $: v.looseObject({ ID: v.string() }),
+    Subject: v.tuple([
+      v.looseObject({
+        SubjectConfirmation: v.array(
+          v.looseObject({
+            $: v.looseObject({ Method: v.string() }),
+            SubjectConfirmationData: v.optional(
+              v.array(
+                attributes({
+                  Recipient: v.optional(v.string()),
+                  InResponseTo: v.optional(v.string()),
+                  NotOnOrAfter: v.optional(v.string()),
+                }),
+              ),
+            ),
+          }),
+        ),
+      }),
+    ]),
+    AuthnStatement: v.pipe(v.array(attributes({ AuthnInstant: v.string() })), v.minLength(1)),
+  }),
+})
+
+/** What the library leaves to its users (SAML 2.0 profiles, section 4.1.4.3). */
+function checkAssertion(
+  sso: Sso,
+  provider: SamlProvider,
+  flow: Flow | undefined,
+  profile: Profile,
+): { readonly id: string; readonly authenticatedAt: number } {
+  const parsed = v.safeParse(signedAssertion, profile.getAssertion?.())
+  if (!parsed.success) throw new TunnelError('SIGN_ON', 'The assertion lacks what a login takes.')
+  if (profile.issuer !== provider.settings.entityId)
+    throw new TunnelError('SIGN_ON', 'Another issuer is named.')
+  if (typeof profile.nameID !== 'string' || profile.nameIDFormat === TRANSIENT) {
+    throw new TunnelError('SIGN_ON', 'The person has no name that lasts (NameID).')
+  }
+  const { Subject, AuthnStatement, $ } = parsed.output.Assertion
+  const recipient = routeUrl(sso, provider, 'acs')
+  const now = sso.effects.date()
+  const isConfirmed = Subject[0].SubjectConfirmation.some(
+    ({ $: { Method }, SubjectConfirmationData }) =>
+      Method === BEARER &&
+      SubjectConfirmationData?.some(
+        ({ $: { Recipient, InResponseTo, NotOnOrAfter = '' } }) =>
+          Recipient === recipient &&
+          InResponseTo === flow?.state &&
+          now - CLOCK_SKEW_MS < Date.parse(NotOnOrAfter),
+      ) === true,
+  )
+  if (!isConfirmed)
+    throw new TunnelError('SIGN_ON', 'The assertion is for another recipient, request or time.')
+  const at = Date.parse(AuthnStatement[0]?.$.AuthnInstant ?? '')
+  const authenticatedAt = Math.min(Number.isNaN(at) ? 0 : at, now)
+  if (flow?.isFresh === true && authenticatedAt < flow.begunAt - CLOCK_SKEW_MS) {
+    throw new TunnelError('SIGN_ON', 'The provider did not ask the person again.')
+  }
+  return { id: $.ID, authenticatedAt }
+}
+
+/** @throws {TunnelError} SIGN_ON */
+function takeOnce({ seen, effects }: Sso, { tenantId, name }: SamlProvider, id: string): void {
+  const key = `${tenantId}/${name}/${id}`
+  const now = effects.now()
+  if (seen.get(key, now) !== undefined) throw new TunnelError('SIGN_ON', 'This message came before.')
+  seen.set(key, true, now + ASSERTION_AGE_MS + 2 * CLOCK_SKEW_MS, now)
+}
