@@ -8,9 +8,11 @@ import type { Exchange } from './exchange.ts'
  */
 export const ANSWER_HEADERS = {
   'cache-control': 'no-store',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'content-security-policy': "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
   'cross-origin-resource-policy': 'same-origin',
   'referrer-policy': 'no-referrer',
+  // Not for the names below: what else there is under them is not ours to decide.
+  'strict-transport-security': 'max-age=31536000',
   'x-content-type-options': 'nosniff',
 } as const
 
