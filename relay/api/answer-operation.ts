@@ -23,22 +23,22 @@ export async function answerOperation(
   const asking = { relay, caller, source: origin.source, traceId: origin.traceId, signal: watched.signal }
   const run = async (other: Operation, params: object) =>
     bodyOf(other, await runOperation(other, asking, params))
+  const { 'if-match': ifMatch, 'idempotency-key': key } = request.headers
   const work = async () => {
-    const ifMatch = request.headers['if-match']
-    if (ifMatch !== undefined) {
-      // Who may not, or asks for what has no form, learns that and not whether something has changed.
-      await admit(operation, asking, input)
-      await refuseChanged(exchange, ifMatch, table, run)
-    }
+    if (ifMatch !== undefined) await refuseChanged(exchange, ifMatch, table, run)
     return run(operation, input)
   }
-  const key = request.headers['idempotency-key']
   const isOnce = typeof key === 'string' && request.method === 'POST'
   const target = `POST ${operation.http.path}`
-  const answer = isOnce ? once({ relay, caller, key, target, input }, work) : work()
+  const answer = async () => {
+    // Who may not, or may no longer, learns neither an answer that was kept nor whether something has changed.
+    if (isOnce || ifMatch !== undefined) await admit(operation, asking, input)
+    return isOnce ? once({ relay, caller, key, target, input }, work) : work()
+  }
+  const answered = answer()
   // After the deadline nobody hears what becomes of it.
-  answer.catch(() => undefined)
-  const body = await Promise.race([answer, watched.late]).finally(watched.done)
+  answered.catch(() => undefined)
+  const body = await Promise.race([answered, watched.late]).finally(watched.done)
   sendBody(exchange, body, true)
 }
 

@@ -6,6 +6,8 @@ const NAMED: Readonly<Record<string, unknown>> = {
   resources: ['n0b0dy/db'],
   url: 'https://n0b0dy.example/',
   issuer: 'https://n0b0dy.example/',
+  // Nobody gives a role that he does not hold himself, and this one is within most others.
+  role: 'developer',
 }
 
 /** The smallest value that a schema takes, as far as the schema says it all. */

@@ -70,6 +70,15 @@ describe('a request with an idempotency key', () => {
     assert.equal((await add('later', key, weak)).status, 200)
   })
 
+  it('gives nothing again to who may no longer ask for it', async () => {
+    const key = randomUUID()
+    const token = api.callers.add('fallen', [{ tenantId: 'default', role: 'owner' }])
+    assert.equal((await add('fallen', key, token)).status, 200)
+    api.callers.add(token, [{ tenantId: 'default', role: 'auditor' }])
+    const again = await add('fallen', key, token)
+    assert.deepEqual([again.status, again.body.code], [403, 'FORBIDDEN'])
+  })
+
   it('has a key of some printable characters', async () => {
     for (const key of ['', 'a b', 'x'.repeat(129), 'é']) {
       const answer = await add('wrong', key)
