@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
+import { addBackup } from './backup/register.ts'
 import { registerFreezes } from './freeze-commands.ts'
 import { registerGrants } from './grant-commands.ts'
+import { registerMachines } from './machine-commands.ts'
 import { registerPeople } from './people-commands.ts'
 import {
   type DataFlags,
@@ -38,6 +40,7 @@ export function register(program: Command): void {
   addConnector(relay)
   registerGrants(relay)
   registerFreezes(relay)
+  registerMachines(relay)
   registerRestrictions(relay)
   registerSupport(relay)
   registerPeople(relay)
@@ -47,6 +50,7 @@ export function register(program: Command): void {
   addTenants(relay)
   addRekey(relay)
   addEnvironments(relay)
+  addBackup(relay)
 }
 
 function addUp(relay: Command): void {
@@ -63,6 +67,8 @@ function addUp(relay: Command): void {
     .option('--metrics <HOST:PORT>', 'numbers for Prometheus at http://HOST:PORT/metrics; loopback only')
     .option('--certificate-life <TIME>', "lifetime of agents' certificates, 2m to 90d", '7d')
     .option('--key-command <PROGRAM>', 'a program that wraps the keys of secrets, in the place of master.key')
+    .option('--backup-dir <DIR>', 'a backup each day into this directory: 14 days, 12 weeks, 12 months')
+    .option('--backup-passphrase-file <FILE>', 'what seals them')
     .option('--delivery-range <CIDR...>', 'audit records may be sent there too, not to the internet only')
     .option('--sso-inside <HOST...>', 'identity providers that may be in a private network')
     .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
