@@ -37,7 +37,12 @@ export function registerRestrictions(relay: Command): void {
 }
 
 function addAttachments(restriction: Command): void {
-  placeCommand(restriction, 'attach', 'restrict something from now on; what does not fit ends')
+  addAttachment(restriction, 'attach', 'restrict something from now on; what does not fit ends')
+  addAttachment(restriction, 'detach', 'restrict something no more')
+}
+
+function addAttachment(restriction: Command, verb: 'attach' | 'detach', description: string): void {
+  placeCommand(restriction, verb, description)
     .argument('<NAME>')
     .argument('<KIND>', 'connector, resource, publication, logins or person')
     .argument('[TARGET]', 'its name, SITE/RESOURCE, address or id; nothing for the logins')
@@ -50,28 +55,10 @@ function addAttachments(restriction: Command): void {
           target: string | undefined,
           flags: PlaceFlags,
         ) => {
-          const { restrictionAttach } = await import('./restrictions/ask.ts')
+          const { restrictionAttach, restrictionDetach } = await import('./restrictions/ask.ts')
+          const run = verb === 'attach' ? restrictionAttach : restrictionDetach
           const what = { name, kind, ...(target === undefined ? {} : { target }) }
-          await restrictionAttach({ ...flags, ...what, signal, output })
-        },
-      ),
-    )
-  placeCommand(restriction, 'detach', 'restrict something no more')
-    .argument('<NAME>')
-    .argument('<KIND>')
-    .argument('[TARGET]')
-    .action(
-      runAction(
-        async (
-          { signal, output },
-          name: string,
-          kind: string,
-          target: string | undefined,
-          flags: PlaceFlags,
-        ) => {
-          const { restrictionDetach } = await import('./restrictions/ask.ts')
-          const what = { name, kind, ...(target === undefined ? {} : { target }) }
-          await restrictionDetach({ ...flags, ...what, signal, output })
+          await run({ ...flags, ...what, signal, output })
         },
       ),
     )
