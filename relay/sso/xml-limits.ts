@@ -31,6 +31,7 @@ export function boundedXml(text: string): string {
 function checkShape(xml: string): void {
   const count = { depth: 0, elements: 0, attributes: 0 }
   for (let at = xml.indexOf('<'); at >= 0; at = xml.indexOf('<', at)) {
+    if (xml[at + 1] === '!') throw refusal('holds a document type, comment or CDATA')
     const tag = endOfTag(xml, at)
     countTag(count, xml, at, tag)
     at = tag.end
@@ -47,7 +48,6 @@ function countTag(
   { end, attributes }: Tag,
 ): void {
   const next = xml[at + 1]
-  if (next === '!') throw refusal('holds a document type, comment or CDATA')
   if (next === '?') {
     if (at !== 0 || !xml.startsWith('<?xml ')) throw refusal('holds a processing instruction')
     return
