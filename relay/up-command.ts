@@ -13,6 +13,7 @@ import { parseStatement } from '../shared/release/statement.ts'
 import { formatListening } from '../shared/tunnel/tcp-listener.ts'
 import { AGENT_LIFETIME } from './authority/authority.ts'
 import { controlHandlers } from './control.ts'
+import { readBackupPlan, scheduleBackups } from './backup/schedule.ts'
 import { collectMetrics } from './metrics/collect.ts'
 import { formatMetrics, METRICS_TYPE } from './metrics/exposition.ts'
 import { watchLoopDelay } from './metrics/loop-delay.ts'
@@ -30,6 +31,8 @@ export interface UpOptions {
   readonly requireRelease?: string
   readonly metrics?: string
   readonly deliveryRange?: readonly string[]
+  readonly backupDir?: string
+  readonly backupPassphraseFile?: string
   readonly ssoInside?: readonly string[]
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug'
   readonly signal: AbortSignal
@@ -42,6 +45,7 @@ export async function up(options: UpOptions): Promise<void> {
   const listen = parseListenAddress(options.listen)
   const metricsAddress = options.metrics === undefined ? undefined : parseListenAddress(options.metrics)
   const log = createLog({ level: options.logLevel })
+  const backups = await readBackupPlan(options)
   const relay = await startRelay({
     directory: data,
     listen,
@@ -59,6 +63,8 @@ export async function up(options: UpOptions): Promise<void> {
   })
   try {
     using loopDelay = watchLoopDelay(realEffects)
+    const { audit } = relay.trail
+    await using _backups = backups && scheduleBackups({ ...backups, effects: realEffects, audit, log })
     const metrics = () => formatMetrics(collectMetrics(relay, loopDelay))
     await using scraped = metricsAddress && (await serveMetrics(metricsAddress, metrics))
     await using _control = await serveControl(controlPath(data), controlHandlers(relay), {
