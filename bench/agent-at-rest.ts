@@ -10,10 +10,10 @@ import { type Running, sallyport, startSallyport } from '../test/support/command
 
 /**
  * What an agent takes that has nothing to do: memory, time of a core, bytes on the wire. Joined, two sessions, one rule whose
- * target is asked how it is as by default, one whose target is not. Linux, `ss` of iproute2.
+ * target is asked how it is. Linux, `ss` of iproute2.
  *
  *     node bench/agent-at-rest.ts                                              # from the sources, 5 minutes
- *     node bench/agent-at-rest.ts --agent out/executables/linux-x64/sallyport  # a program that was built
+ *     node bench/agent-at-rest.ts --agent out/executables/sallyport-agent-linux-x64  # as it is built
  *
  * `--seconds N` measures for another time. The exit status is 1 where a limit is passed.
  */
@@ -49,9 +49,10 @@ function cpuMs(pid: number): number {
   return ns.reduce((sum, one) => sum + one, 0) / 1e6
 }
 
-function rssMib(pid: number): number {
-  const kib = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Number(kib) / 1024
+/** `VmRSS`, or the part of it that is not the program's own file, `RssAnon`; in MiB. */
+function residentMib(pid: number, part: 'VmRSS' | 'RssAnon'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return Number(new RegExp(`^${part}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024
 }
 
 function sockets(pid: number, relayPort: number): { tlsBytes: number; segments: number; count: number } {
@@ -99,7 +100,7 @@ async function measure(agent: Running, relayPort: number): Promise<void> {
   const resident: number[] = []
   for (let left = seconds; left > 0; left -= 5) {
     await sleep(Math.min(5, left) * 1_000)
-    resident.push(rssMib(agent.pid))
+    resident.push(residentMib(agent.pid, 'VmRSS'))
   }
   const after = read(agent.pid, relayPort)
   const mib = Math.max(...resident)
@@ -117,7 +118,9 @@ async function measure(agent: Running, relayPort: number): Promise<void> {
     process.stdout.write(`${what}: ${value.toFixed(3)} ${unit} (limit ${limit}) ${verdict}\n`)
     if (value > limit) process.exitCode = 1
   }
-  process.stdout.write(`  of that TLS records: ${bare.toFixed(3)} KiB/min\n`)
+  const own = residentMib(agent.pid, 'RssAnon')
+  process.stdout.write(`of the memory its own, the rest pages of the program's file: ${own.toFixed(3)} MiB\n`)
+  process.stdout.write(`of what is on the wire TLS records: ${bare.toFixed(3)} KiB/min\n`)
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-rest-'))

@@ -1,5 +1,4 @@
-import { watch } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { statSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Effects } from '../../shared/effects.ts'
@@ -194,9 +193,10 @@ class RulesWatcher implements RulesWatch {
   }
 }
 
+/** Synchronous: of a local directory it is a look into memory, ten times cheaper than the way by another thread. */
 async function fingerprint(path: string): Promise<string> {
   try {
-    const { dev, ino, size, mode, uid, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
+    const { dev, ino, size, mode, uid, mtimeNs, ctimeNs } = statSync(path, { bigint: true })
     return [dev, ino, size, mode, uid, mtimeNs, ctimeNs].join(' ')
   } catch (err) {
     const { code } = err as NodeJS.ErrnoException
