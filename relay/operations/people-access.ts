@@ -7,17 +7,10 @@ import { createKey, KEY_LIFE } from '../people/keys.ts'
 import { isAlive } from '../people/sessions.ts'
 import { ms, tenantField, tenantPlace, text } from './input.ts'
 import { operation } from './operation.ts'
-import { roleOf } from './people.ts'
+import { roleOf, roleOutput } from './people.ts'
 import { oneself } from './people-account.ts'
 
 const PATH = '/tenants/{tenant}/me'
-
-const roleRow = v.object({
-  role: v.picklist(ROLES),
-  environment: v.optional(v.string()),
-  site: v.optional(v.string()),
-  viaApi: v.boolean(),
-})
 
 export const listSessions = operation({
   name: 'session.list',
@@ -121,7 +114,13 @@ export const listKeys = operation({
   input: v.strictObject(tenantField),
   output: v.object({
     keys: v.array(
-      v.object({ id: v.string(), name: v.string(), createdAt: ms, expiresAt: ms, roles: v.array(roleRow) }),
+      v.object({
+        id: v.string(),
+        name: v.string(),
+        createdAt: ms,
+        expiresAt: ms,
+        roles: v.array(roleOutput),
+      }),
     ),
   }),
   place: tenantPlace,

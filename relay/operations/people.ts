@@ -35,7 +35,8 @@ export const addPerson = operation({
   },
 })
 
-const roleOutput = v.object({
+/** A role as {@link roleOf} shows it. */
+export const roleOutput = v.object({
   role: v.picklist(ROLES),
   environment: v.optional(v.string()),
   site: v.optional(v.string()),
