@@ -45,6 +45,12 @@ export interface BackupResult {
 export async function writeBackup(options: BackupOptions): Promise<BackupResult> {
   const { directory, path, passphrase, effects, cost } = options
   if (await exists(path)) throw new TunnelError('CONFLICT', `There is a file ${path}.`)
+  if (!(await exists(join(directory, 'relay.db')))) {
+    throw new TunnelError('NOT_FOUND', `${directory} is no data directory of a relay.`, {
+      leg: 'local',
+      next: 'name it: --data DIR',
+    })
+  }
   const copies = await mkdtemp(join(directory, '.backup-'))
   const part = `${path}.part`
   try {

@@ -31,10 +31,12 @@ export async function relayBackup(options: Context & { out: string; masterKey: b
 }
 
 /** `sallyport relay restore`. */
-export async function relayRestore(options: Context & { file: string; keyCommand?: string }): Promise<void> {
-  const { data, file, signal, output, keyCommand } = options
+export async function relayRestore(
+  options: Context & { file: string; keyCommand?: string; masterKey?: string },
+): Promise<void> {
+  const { data, file, signal, output, keyCommand, masterKey } = options
   const passphrase = await readSecret(options.passphraseFile, options)
-  const request = { path: file, directory: data, passphrase, keyCommand }
+  const request = { path: file, directory: data, passphrase, keyCommand, masterKey }
   const { files } = await output.progress(
     'restoring',
     restoreBackup({ ...request, effects: realEffects, signal }),

@@ -22,10 +22,15 @@ export function addBackup(relay: Command): void {
   relayCommand(relay, 'restore', 'make a data directory from a backup; --data names one that does not exist')
     .argument('<FILE>')
     .requiredOption('--passphrase-file <FILE>', 'what sealed it; - for standard input')
+    .option('--master-key <FILE>', 'the master.key that was kept elsewhere')
     .option('--key-command <PROGRAM>', 'the program that wraps the keys, where there is no master.key')
     .action(
       runAction(
-        async ({ signal, output, terminal }, file: string, flags: Flags & { keyCommand?: string }) => {
+        async (
+          { signal, output, terminal },
+          file: string,
+          flags: Flags & { keyCommand?: string; masterKey?: string },
+        ) => {
           const { relayRestore } = await import('./commands.ts')
           await relayRestore({ ...flags, file, stdin: terminal.stdin, signal, output })
         },

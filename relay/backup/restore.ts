@@ -1,5 +1,6 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { readPrivateFile, writePrivateFile } from '../../shared/config/private-file.ts'
 import type { Effects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import type { Secret } from '../../shared/secret.ts'
@@ -22,6 +23,8 @@ export interface RestoreOptions {
   readonly directory: string
   readonly passphrase: Secret<string>
   readonly keyCommand?: string | undefined
+  /** The `master.key` that was kept elsewhere, for a backup that has none. */
+  readonly masterKey?: string | undefined
   readonly effects: Effects
   /** As the backup was made with: for tests. */
   readonly cost?: number
@@ -50,6 +53,9 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreRes
     await mkdir(dirname(directory), { recursive: true })
     await mkdir(staging, { mode: 0o700 })
     const files = await unpack(file, staging, options)
+    if (options.masterKey !== undefined) {
+      await writePrivateFile(join(staging, 'master.key'), await readPrivateFile(options.masterKey))
+    }
     await checkData(staging, options)
     await checkFree(directory)
     if (await exists(directory)) await rmdir(directory)

@@ -73,10 +73,15 @@ test('a backup leaves no copy behind and never replaces a file', async (t) => {
 })
 
 test('without its master key a backup is restored only where another keeps it', async (t) => {
-  const { path, request, restore, isClean } = await madeBackup(t)
+  const { root, directory, path, request, restore, isClean } = await madeBackup(t)
   await writeBackup({ ...request, path: `${path}.2`, withMasterKey: false, signal })
   await assert.rejects(restore(`${path}.2`), { code: 'STORE' })
   assert.ok(await isClean())
+  await restoreBackup({
+    ...{ ...request, path: `${path}.2`, directory: join(root, 'new'), signal },
+    masterKey: join(directory, 'master.key'),
+  })
+  assert.ok((await readdir(join(root, 'new'))).includes('master.key'))
 })
 
 test('a directory with something in it is left alone', async (t) => {
