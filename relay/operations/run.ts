@@ -69,7 +69,8 @@ async function contextFor(
     throw new TunnelError(place !== undefined && sees(caller, place) ? 'FORBIDDEN' : 'NOT_FOUND')
   }
   const at = relay.authority.effects.date()
-  if (isDangerous && caller.kind === 'person' && at - caller.authenticatedAt > RECENT_LOGIN_MS) {
+  // A machine cannot be asked again, so what is dangerous is not for it: it could make others that outlive it.
+  if (isDangerous && caller.kind !== 'operator' && at - caller.authenticatedAt > RECENT_LOGIN_MS) {
     throw new TunnelError('LOGIN_AGAIN')
   }
   return { relay, caller, signal, act: { actor: actorOf(caller), source, traceId, at } }
