@@ -131,8 +131,9 @@ try {
     ...['relay', 'up', '--data', relayData, '--json', '--name', 'localhost'],
     ...['--listen', '127.0.0.1:0'],
   ])
-  const up = await relay.line()
-  const relayPort = Number(/:(\d+)$/.exec(String(up.listen ?? up.address))?.[1])
+  const { address } = await relay.line()
+  const relayPort = Number(/:(\d+)$/.exec(String(address))?.[1])
+  while ((await relay.line()).event !== 'ready');
   const joinString = join(folder, 'join')
   writeFileSync(joinString, await done(['relay', 'join-token', 'hq', '--data', relayData]), { mode: 0o600 })
   await done(['agent', 'join', '--data', agentData, '--no-service', '--join-file', joinString])
