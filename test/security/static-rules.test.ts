@@ -96,7 +96,10 @@ const RULES: readonly Rule[] = [
       'return expected === given.signature',
     ],
     harmless: ['token === undefined', 'nonce.length !== NONCE_BYTES', "input.token === ''"],
-    allowed: { 'demo/http-questions.ts': 'the check sum of a sample file, which everybody may know' },
+    allowed: {
+      'agent/audit/read.ts': 'hashes of records, which stand beside them for everybody to read',
+      'demo/http-questions.ts': 'the check sum of a sample file, which everybody may know',
+    },
   },
   {
     name: 'no statement is made of pieces of text',
