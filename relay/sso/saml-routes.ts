@@ -1,6 +1,8 @@
 import * as v from 'valibot'
 import { TunnelError } from '../../shared/errors.ts'
+import type { RequestOrigin } from '../api/caller.ts'
 import { type OpenAnswer, openRoute } from '../api/open-route.ts'
+import { addressKey } from '../gateway/admission.ts'
 import { actOf } from '../people/people.ts'
 import { hasFlow, takeFlow } from './flow.ts'
 import { goOnPage } from './pages.ts'
@@ -8,6 +10,7 @@ import type { Provider } from './provider.ts'
 import { audited, loggedIn, PROVIDER_PATH, providerFields } from './provider-route.ts'
 import { checkLogoutRequest, endSaml, logoutAnswerUrl, type SamlProvider, samlMetadata } from './saml.ts'
 import { signIn } from './sign-in.ts'
+import type { Sso } from './sso.ts'
 
 /** Room for the largest message as base64, and a little more, so that the limit itself says what is wrong. */
 const message = v.pipe(v.string(), v.maxLength(512 * 1024))
@@ -41,6 +44,7 @@ export const assertionRoute = openRoute({
   answer: ({ relay: { sso }, input: { SAMLResponse, RelayState: _, ...place }, origin, cookies }) =>
     audited(sso, place, origin, async (found) => {
       const provider = requireSaml(found)
+      passGate(sso, origin)
       const isAwaited = hasFlow(sso, provider, cookies) || !provider.settings.allowsUnsolicited
       const flow = isAwaited ? takeFlow(sso, provider, cookies) : undefined
       const vouched = await endSaml(sso, provider, flow, SAMLResponse)
@@ -68,6 +72,7 @@ export const samlLogoutRoute = openRoute({
       const provider = requireSaml(found)
       // Ours ended before the browser was sent away, so the answer changes nothing and is not looked at.
       if (SAMLRequest === undefined && SAMLResponse !== undefined) return { html: { text: goOnPage('/') } }
+      passGate(sso, origin)
       const { profile, ...named } = await checkLogoutRequest(sso, provider, SAMLRequest ?? '')
       const act = actOf(sso.relay().people, '', origin)
       await sso.store.endFederatedSessions(provider.tenantId, provider.name, named, act)
@@ -75,6 +80,11 @@ export const samlLogoutRoute = openRoute({
       return location === undefined ? { body: {} } : { status: 303, location }
     }),
 })
+
+/** To look at signed XML takes a tenth of a second at worst, so it is asked for as seldom as a password. @throws {TunnelError} ENHANCE_CALM */
+function passGate(sso: Sso, { source }: RequestOrigin): void {
+  sso.relay().people.gate.passAddress(addressKey(source), sso.effects.now())
+}
 
 /** @throws {TunnelError} NOT_FOUND */
 export function requireSaml(provider: Provider): SamlProvider {

@@ -1,7 +1,13 @@
 import { TunnelError } from '../../shared/errors.ts'
 
-/** What a SAML message may be, before anything looks into it. */
-export const XML_LIMITS = { bytes: 256 * 1024, elements: 2_000, depth: 40, attributes: 8_000 } as const
+/** What a SAML message may be, before anything looks into it: parsers and canonical forms take time by their product. */
+export const XML_LIMITS = {
+  bytes: 256 * 1024,
+  elements: 1_000,
+  depth: 20,
+  attributes: 2_000,
+  perElement: 20,
+} as const
 
 const BASE64 = /^[A-Za-z0-9+/\r\n]+={0,2}[\r\n]*$/
 
@@ -59,7 +65,8 @@ function countTag(
     if (xml[end - 1] !== '/') count.depth++
   }
   const isOver = count.depth > XML_LIMITS.depth || count.elements > XML_LIMITS.elements
-  if (isOver || count.attributes > XML_LIMITS.attributes) throw refusal('has too many or too deep elements')
+  if (isOver || attributes > XML_LIMITS.perElement || count.attributes > XML_LIMITS.attributes)
+    throw refusal('has too many or too deep elements')
 }
 
 /** The `>` that ends a tag; one within quotation marks does not. */

@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, beforeEach, test } from 'node:test'
 import { generate } from 'selfsigned'
+import { LOGIN_RATES } from '../../relay/people/login-rates.ts'
 import { Browser, type Page } from '../relay/sso/browser.ts'
 import { type RelayKit, startKit } from '../support/relay-kit.ts'
 
-// Single sign-on with pysaml2 as the identity provider. Run alone: .ci/interop saml, or with pysaml2 in a directory,
+// Single sign-on with pysaml2 as the identity provider. Run alone, with xmlsec1 and with pysaml2 in a directory:
 // INTEROP_PYTHON=DIR node test/run.ts test/interop/saml.interop.ts
 
 const ENTITY = 'https://idp.example/idp'
@@ -32,7 +33,10 @@ let browser: Browser
 let subject = 0
 
 before(async () => {
-  kit = await startKit({ apiLimits: { addressBurst: 10_000 } })
+  kit = await startKit({
+    apiLimits: { addressBurst: 10_000 },
+    logins: { rates: { ...LOGIN_RATES, addressBurst: 1_000 } },
+  })
   directory = await mkdtemp(join(tmpdir(), 'sallyport-saml-'))
   const made = await generate([{ name: 'commonName', value: 'idp' }], {
     keyType: 'rsa',

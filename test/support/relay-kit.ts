@@ -45,6 +45,8 @@ export interface KitOptions {
   readonly deliveryRanges?: readonly Cidr[]
   /** What agents must state to be. */
   readonly requiredRelease?: ReleaseStatement
+  /** What logins may cost and how often they may be tried. */
+  readonly logins?: NonNullable<RelayOptions['logins']>
   /** Where identity providers may be. */
   readonly sso?: NonNullable<RelayOptions['sso']>
   /** Sessions and tokens that the API takes beside its own. */

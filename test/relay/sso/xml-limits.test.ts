@@ -31,7 +31,8 @@ const BAD: Readonly<Record<string, readonly [string, RegExp]>> = {
   HMAC: ['<a Algorithm="http://www.w3.org/2001/04/xmldsig-more#hmac-sha256"/>', /shared key/],
   depth: [`${'<a>'.repeat(XML_LIMITS.depth + 1)}${'</a>'.repeat(XML_LIMITS.depth + 1)}`, /deep/],
   'many elements': [`<a>${'<b/>'.repeat(XML_LIMITS.elements)}</a>`, /too many/],
-  'many attributes': [`<a ${'b="" '.repeat(XML_LIMITS.attributes + 1)}/>`, /too many/],
+  'many attributes on one element': [`<a ${'b="" '.repeat(XML_LIMITS.perElement + 1)}/>`, /too many/],
+  'many attributes': [`<a>${'<b c="" d="" e=""/>'.repeat(XML_LIMITS.elements - 1)}</a>`, /too many/],
 }
 
 for (const [what, [xml, says]] of Object.entries(BAD)) {
