@@ -53,8 +53,10 @@ describe('the audit chain, from the command line', () => {
     const records = (await lines('audit', 'export')).map(({ action, outcome }) => `${action} ${outcome}`)
     assert.deepEqual(records, [
       'relay.start OK',
+      'person.link OK',
       'environment.add OK',
       'relay.start SESSION_LOST',
+      'person.link OK',
       'relay.stop OK',
     ])
     const verdicts = await lines('audit', 'verify')
@@ -68,15 +70,15 @@ describe('the audit chain, from the command line', () => {
     const page = await lines('audit', 'list', '--limit', '2')
     assert.deepEqual(
       page.map(({ seq }) => seq),
-      [4, 3],
+      [6, 5],
     )
-    const next = await lines('audit', 'list', '--limit', '2', '--before', '3')
+    const next = await lines('audit', 'list', '--limit', '2', '--before', '5')
     assert.deepEqual(
       next.map(({ seq }) => seq),
-      [2, 1],
+      [4, 3],
     )
     const [found] = await lines('audit', 'list', '--action', 'environment.add', '--actor', 'operator')
-    assert.equal(found?.seq, 2)
+    assert.equal(found?.seq, 3)
     for (const wrong of [
       ['--action', 'x'],
       ['--outcome', 'x'],
