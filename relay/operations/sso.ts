@@ -49,24 +49,28 @@ const writeInput = v.strictObject({
 
 type Written = v.InferOutput<typeof writeInput>
 
-export const addProvider = operation({
-  name: 'sso.add',
-  summary: 'add an identity provider for single sign-on',
-  http: { method: 'POST', path: PATH },
+/** What adding and changing have in common. */
+const writing = {
   // A provider says who is owner, so it takes an owner to say who is provider.
   right: 'tenant:write',
   isDangerous: true,
   input: writeInput,
   output: providerOutput,
   place: tenantPlace,
+} as const
+
+export const addProvider = operation({
+  name: 'sso.add',
+  summary: 'add an identity provider for single sign-on',
+  http: { method: 'POST', path: PATH },
+  ...writing,
   async run({ relay, act }, input) {
     const { tenant, provider, settings, secret } = input
     parseName(provider, 'provider')
     requireSecret(input, false)
-    const { store } = relay.authority
+    const { store, effects } = relay.authority
     const record = { name: provider, kind: settings.kind, settings: JSON.stringify(settings) }
     await store.addProvider(tenant, record, act)
-    const { effects } = relay.authority
     const kept = settings.kind === 'saml' ? await makeSamlKey(effects) : new Secret(Buffer.from(secret ?? ''))
     if (kept.reveal().length > 0) await store.putSecret(tenant, providerSecret(provider), kept.reveal(), act)
     return shown(relay, { tenantId: tenant, name: provider, settings, revision: 1 })
@@ -77,11 +81,7 @@ export const updateProvider = operation({
   name: 'sso.update',
   summary: 'give an identity provider other settings, and a new secret where one is sent',
   http: { method: 'PUT', path: `${PATH}/{provider}` },
-  right: 'tenant:write',
-  isDangerous: true,
-  input: writeInput,
-  output: providerOutput,
-  place: tenantPlace,
+  ...writing,
   async run({ relay, act }, input) {
     const { tenant, provider, settings, secret } = input
     const { store } = relay.authority
