@@ -63,7 +63,7 @@ describe('npm start', () => {
     const [line] = await once(child.stdout, 'data')
     const facts = JSON.parse(String(line)) as Facts
     const { signal } = new AbortController()
-    const relay = await callControl(controlPath(facts.relayData), 'status', {}, { signal })
+    const relay = await callControl(controlPath(facts.relayData), 'status.show', {}, { signal })
     assert.equal((relay as { sessions: unknown[] }).sessions.length, 3)
     const agent = await callControl(controlPath(facts.agentData), 'status', {}, { signal })
     assert.equal((agent as { connected: boolean }).connected, true)

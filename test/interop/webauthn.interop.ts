@@ -49,7 +49,9 @@ const send = (page: Page, path: string, body: object, method = 'POST') =>
 
 async function openBrowser(t: TestContext, kit: PeopleKit): Promise<BrowserContext> {
   const { publicKey } = kit.relay.authority.authority.certificate
-  const spki = createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('base64')
+  const spki = createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('base64')
   const profile = await mkdtemp(join(tmpdir(), 'sallyport-chromium-'))
   const browser = await chromium.launchPersistentContext(profile, {
     executablePath: '/usr/bin/chromium',
