@@ -30,7 +30,7 @@ export function oidcClientOf(sso: Sso, provider: OidcProvider): Promise<OidcClie
   oidcClients.set(key, made, now + SSO_LIMITS.clientMs, now)
   made.catch(() => {
     const failedAt = effects.now()
-    oidcClients.take(key, failedAt)
+    void oidcClients.take(key, failedAt)
     oidcClients.set(key, made, failedAt + SSO_LIMITS.failedMs, failedAt)
   })
   return made
