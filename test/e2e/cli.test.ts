@@ -77,6 +77,8 @@ describe('the command line, from the first start to the last', () => {
     const listening = await relay.line()
     assert.equal(listening.event, 'listening')
     assert.match(String(listening.address), /^127\.0\.0\.1:\d+$/)
+    // There is no owner yet.
+    assert.equal((await relay.line()).event, 'setup')
     assert.deepEqual(await relay.line(), { event: 'ready' })
     assert.equal(await modeOf(join(root, 'relay')), 0o700)
     assert.equal(await modeOf(join(root, 'relay/relay.db')), 0o600)
