@@ -15,8 +15,8 @@ import { beginSaml, samlLogoutUrl } from './saml.ts'
 import { signIn } from './sign-in.ts'
 import { requireProvider, type Sso } from './sso.ts'
 
-/** A parameter of a redirect or form that a provider makes a browser send. */
-const parameter = v.optional(v.pipe(v.string(), v.maxLength(4_096)))
+/** A parameter of a redirect that a provider makes a browser send. All of them together fit the head of a request. */
+const parameter = (max: number) => v.optional(v.pipe(v.string(), v.maxLength(max)))
 
 /** A path of this relay: nothing that leads to another host. */
 const returnPath = v.pipe(v.string(), v.maxLength(512), v.regex(/^\/(?![/\\])[\w.~!$&()*+,;=:@%/?-]*$/))
@@ -57,11 +57,11 @@ export const callbackRoute = openRoute({
   // Providers send more than this; what is not known is left out.
   input: v.object({
     ...providerFields,
-    code: parameter,
-    state: parameter,
-    iss: parameter,
-    error: parameter,
-    error_description: parameter,
+    code: parameter(4_096),
+    state: parameter(512),
+    iss: parameter(2_048),
+    error: parameter(256),
+    error_description: parameter(2_048),
   }),
   output: nothing,
   answer: ({ relay: { sso }, input: { tenant, provider: named, ...answer }, origin, cookies }) =>
