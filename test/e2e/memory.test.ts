@@ -91,8 +91,9 @@ describe('a reader that stops reading', () => {
     }
     // A window at the connector, as much again at the agent until it is consumed, and what it has read beyond; beside
     // them the pool of blocks.
-    const grown = bufferBytes() - before
-    assert.ok(grown < STALLED * 3 * INITIAL_WINDOW + 8 * MIB, `${Math.round(grown / MIB)} MiB`)
+    // Buffers that are free already may wait for the collector.
+    const most = STALLED * 3 * INITIAL_WINDOW + 8 * MIB
+    await eventually(() => bufferBytes() - before < most, `less than ${Math.round(most / MIB)} MiB`)
     for (const stream of streams) stream.reset('CANCELLED')
     await eventually(() => connector.streamCount === 0, 'the end of the streams')
   })
