@@ -182,7 +182,7 @@ describe('what runs', () => {
       sallyport: content,
       ...(text === undefined ? {} : { 'release.json': text }),
     })
-    return runningRelease(signal, { executable: files.path('sallyport'), roots: roots() })
+    return await runningRelease(signal, { executable: files.path('sallyport'), roots: roots() })
   }
 
   it('is a signed release where the manifest beside it names its content', async () => {
