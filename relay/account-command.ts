@@ -5,6 +5,7 @@ import { writePrivateFile } from '../shared/config/private-file.ts'
 import { askRelay, type CommandContext } from './ask-relay.ts'
 import {
   addKey,
+  endSession,
   letDeviceIn,
   listKeys,
   listSessions,
@@ -41,8 +42,8 @@ export async function show(context: ActionContext, flags: AccountFlags): Promise
     ...factors.map(({ id, kind, name }) => `factor   ${id}  ${kind}  ${name}`),
     `recovery codes left: ${recoveryCodes}`,
     ...sessions.map(
-      ({ isThis, carrier, how, source }) =>
-        `session  ${carrier}  ${how}  from ${source}${isThis ? '  (this one)' : ''}`,
+      ({ session, isThis, carrier, how, source }) =>
+        `session  ${session}  ${carrier}  ${how}  from ${source}${isThis ? '  (this one)' : ''}`,
     ),
     ...keys.map(
       ({ id, name, expiresAt }) => `key      ${id}  ${name}  until ${new Date(expiresAt).toISOString()}`,
@@ -56,6 +57,12 @@ export async function approve(context: ActionContext, code: string, flags: Accou
   const { source } = await askRelay(asking(context, flags), showDevice, { tenant, code })
   await askRelay(asking(context, flags), letDeviceIn, { tenant, code })
   context.output.result({ code, source }, `the command line at ${source} is let in, as you`)
+}
+
+/** `sallyport account end-session`. */
+export async function dropSession(context: ActionContext, id: string, flags: AccountFlags): Promise<void> {
+  await askRelay(asking(context, flags), endSession, { tenant: flags.tenant, session: id })
+  context.output.result({ session: id }, `session ${id} has ended`)
 }
 
 /** `sallyport account password`. */

@@ -34,6 +34,14 @@ function addOverview(account: Command): void {
         await approve(context, code, flags)
       }),
     )
+  accountCommand(account, 'end-session', 'end one of the own sessions; account show has their ids')
+    .argument('<ID>')
+    .action(
+      runAction(async (context, id: string, flags: AccountFlags) => {
+        const { dropSession } = await import('./account-command.ts')
+        await dropSession(context, id, flags)
+      }),
+    )
   accountCommand(
     account,
     'password',

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
 import type { AuditFlags, ChainFlags, VerifyFlags } from './audit/show.ts'
 import type { AddOptions } from './delivery-commands.ts'
-import { relayCommand } from './relay-command.ts'
+import { relayCommand, type TenantFlags, tenantCommand } from './relay-command.ts'
 
 /** Adds `audit` and its commands to the program. */
 export function register(program: Command): void {
@@ -82,15 +82,9 @@ function addCheckpoint(audit: Command): void {
   )
 }
 
-interface TenantFlags {
-  readonly data: string
-  readonly tenant: string
-}
-
 function addDeliveries(audit: Command): void {
   const delivery = audit.command('delivery').description('where records are sent while they are written')
-  const command = (name: string, description: string) =>
-    relayCommand(delivery, name, description).option('--tenant <NAME>', 'whose records', 'default')
+  const command = (name: string, description: string) => tenantCommand(delivery, name, description)
   command('add', 'send records to a webhook, or to a receiver of syslog over TLS')
     .argument('<NAME>')
     .option('--webhook <URL>', 'https only; the key that signs is shown once')

@@ -6,6 +6,7 @@ import { registerGrants } from './grant-commands.ts'
 import { registerMachines } from './machine-commands.ts'
 import { registerPeople } from './people-commands.ts'
 import {
+  askingCommand,
   type DataFlags,
   type PlaceFlags,
   placeCommand,
@@ -162,7 +163,7 @@ function addTenants(relay: Command): void {
   const tenant = relay
     .command('tenant')
     .description('those who share this relay and know nothing of each other')
-  relayCommand(tenant, 'add', 'add a tenant with the environments development, test and production')
+  askingCommand(tenant, 'add', 'add a tenant with the environments development, test and production')
     .argument('<NAME>')
     .action(
       runAction(async ({ signal, output }, name: string, flags: DataFlags) => {
@@ -170,7 +171,7 @@ function addTenants(relay: Command): void {
         await tenantAdd({ ...flags, name, signal, output })
       }),
     )
-  relayCommand(tenant, 'list', 'show the tenants and how much each has').action(
+  askingCommand(tenant, 'list', 'show the tenants and how much each has').action(
     runAction(async ({ signal, output }, flags: DataFlags) => {
       const { tenantList } = await import('./tenant-commands.ts')
       await tenantList({ ...flags, signal, output })
@@ -189,7 +190,7 @@ function addTenantRemoval(tenant: Command): void {
         await tenantExport({ ...flags, name, file, signal, output })
       }),
     )
-  relayCommand(tenant, 'remove', 'remove a tenant with everything of it, and keep a signed proof')
+  askingCommand(tenant, 'remove', 'remove a tenant with everything of it, and keep a signed proof')
     .argument('<NAME>')
     .option('--export <FILE>', 'write everything of it into this file before')
     .option('--proof <FILE>', 'where the proof goes (default: NAME.removal.json)')
@@ -239,7 +240,7 @@ function addEnvironments(relay: Command): void {
 }
 
 function addRekey(relay: Command): void {
-  relayCommand(relay, 'rekey', 'seal the secrets of the store under new keys')
+  askingCommand(relay, 'rekey', 'seal the secrets of the store under new keys')
     .option('--tenant <NAME>', 'those of one tenant only')
     .option('--master', 'a new master key instead: the keys of all tenants are wrapped anew')
     .action(
