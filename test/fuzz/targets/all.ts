@@ -3,6 +3,7 @@ import { clientHello } from './client-hello.ts'
 import { handshakes } from './handshake.ts'
 import { httpRequests } from './http.ts'
 import { proxies } from './proxy.ts'
+import { proxyHeader } from './proxy-header.ts'
 import { session } from './session.ts'
 import { texts } from './texts.ts'
 import { websocket } from './websocket.ts'
@@ -12,6 +13,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   session,
   websocket,
   ...handshakes,
+  proxyHeader,
   clientHello,
   httpRequests,
   ...proxies,
