@@ -66,11 +66,7 @@ export class Publications {
 
   /** Closes everything that a tenant has published; the store keeps it. Connections that are open end with their agents. */
   async close(tenantId: string): Promise<void> {
-    for (const { kind, address } of await this.#options.store.listPublications(tenantId)) {
-      const names = this.#namesOf(kind)
-      if (names !== undefined) names.delete(address)
-      else this.#close(address)
-    }
+    for (const publication of await this.#options.store.listPublications(tenantId)) this.#end(publication)
     await this.#options.onHosts(this.hosts())
   }
 
@@ -126,12 +122,20 @@ export class Publications {
     if (gone.length === 0) throw new TunnelError('NOT_FOUND', `${site}/${resource} is not published.`)
     for (const publication of gone) {
       await store.unpublish(tenantId, publication.kind, publication.address, act)
-      const names = this.#namesOf(publication.kind)
-      if (names !== undefined) names.delete(publication.address)
-      else this.#close(publication.address)
+      this.#end(publication)
     }
     if (gone.some((one) => one.kind === 'host')) await this.#options.onHosts(this.hosts())
     return gone
+  }
+
+  /**
+   * Follows what has changed in the store already. A listener that cannot be opened is told in the list, as at a start.
+   * @throws {TunnelError} DISK where the certificate of the relay cannot follow
+   */
+  async follow(gone: readonly TenantPublication[], added: readonly TenantPublication[]): Promise<void> {
+    for (const publication of gone) this.#end(publication)
+    for (const publication of added) await this.#begin(publication)
+    if ([...gone, ...added].some(({ kind }) => kind === 'host')) await this.#options.onHosts(this.hosts())
   }
 
   /** Those of a tenant, or of one environment of it. */
@@ -177,6 +181,12 @@ export class Publications {
     this.#servers.set(bound, server)
     this.#errors.delete(bound)
     return bound
+  }
+
+  #end({ kind, address }: Publication): void {
+    const names = this.#namesOf(kind)
+    if (names !== undefined) names.delete(address)
+    else this.#close(address)
   }
 
   #close(address: string): void {

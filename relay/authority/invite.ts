@@ -8,7 +8,7 @@ import { isServerName, type RelayAddress } from '../../shared/identity/relay-add
 import { formatId } from '../../shared/identity/subject.ts'
 import { Secret } from '../../shared/secret.ts'
 import type { Act } from '../audit/record.ts'
-import type { Grant } from '../store/store.ts'
+import type { ConnectorStore, Grant } from '../store/store.ts'
 import { issueClientCertificate } from './client-certificate.ts'
 import type { AuthorityContext } from './context.ts'
 import { hashToken } from './enroll.ts'
@@ -97,7 +97,7 @@ export interface IssuedConnector {
  * where there is no such environment; STORE
  */
 export async function issueConnector(
-  context: AuthorityContext,
+  context: Omit<AuthorityContext, 'store'> & { readonly store: Pick<ConnectorStore, 'addConnector'> },
   tenantId: string,
   options: ConnectorOptions,
   act: Act,

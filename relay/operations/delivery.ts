@@ -15,7 +15,7 @@ import { pageFields, pageOf, pageOutput } from './page.ts'
 const DELIVERIES_PATH = '/tenants/{tenant}/deliveries'
 
 /** Bytes of the key that signs what a webhook gets. */
-const KEY_BYTES = 32
+export const KEY_BYTES = 32
 
 const named = v.strictObject({ ...tenantField, delivery: text })
 
@@ -155,7 +155,7 @@ async function requireDelivery(relay: Relay, tenant: string, name: string): Prom
 }
 
 /** @throws {TunnelError} INPUT */
-function checkCertificates(ca: string | undefined): void {
+export function checkCertificates(ca: string | undefined): void {
   if (ca === undefined) return
   try {
     new X509Certificate(ca)

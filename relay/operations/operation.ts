@@ -56,6 +56,8 @@ export interface Operation<Input = unknown, Output extends object = object> {
   readonly right: Right
   /** Wants a login of the last few minutes. */
   readonly isDangerous?: boolean
+  /** Changes something, though its own right is one to read: whatever it refuses is on record. */
+  readonly isChange?: boolean
   readonly input: v.GenericSchema<unknown, Input>
   readonly output: v.GenericSchema<unknown, Output>
   /** Where the right must be held; undefined for the relay as a whole. */

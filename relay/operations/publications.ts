@@ -46,7 +46,7 @@ export const removePublication = operation({
 })
 
 /** @throws {TunnelError} CONFIG where it is no host name, CONFLICT where it is the relay's own */
-function publicName(text: string, kind: 'host' | 'sni', relay: Relay): string {
+export function publicName(text: string, kind: 'host' | 'sni', relay: Pick<Relay, 'address'>): string {
   const host = hostOf(text)
   // TLS asks for no addresses (RFC 6066 section 3).
   const isName =

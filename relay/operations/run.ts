@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { type ErrorCode, isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { holds, sees } from '../access/authorize.ts'
+import type { Right } from '../access/rights.ts'
 import { type AuditActor, RELAY_CHAIN } from '../audit/record.ts'
 import type { Relay } from '../relay.ts'
 import type { Caller, Operation, OperationContext, Place } from './operation.ts'
@@ -19,7 +20,10 @@ export interface Asking {
 }
 
 /** What of an operation says who may. */
-export type Guarded<Input> = Pick<Operation<Input>, 'name' | 'right' | 'isDangerous' | 'input' | 'place'>
+export type Guarded<Input> = Pick<
+  Operation<Input>,
+  'name' | 'right' | 'isDangerous' | 'isChange' | 'input' | 'place'
+>
 
 /**
  * Checks the input, then whether the caller may, and runs the operation. Every channel to the relay ends here.
@@ -65,7 +69,7 @@ async function contextFor(
   { relay, caller, source, traceId, signal }: Asking,
   place: Place | undefined,
 ): Promise<OperationContext> {
-  if (!holds(caller, right, place, await needsMark(relay, caller, place))) {
+  if (!(await may({ relay, caller }, right, place))) {
     throw new TunnelError(place !== undefined && sees(caller, place) ? 'FORBIDDEN' : 'NOT_FOUND')
   }
   const at = relay.authority.effects.date()
@@ -76,19 +80,28 @@ async function contextFor(
   return { relay, caller, signal, act: { actor: actorOf(caller), source, traceId, at } }
 }
 
+/** Whether the caller holds a right at a place, and nothing more: no record is written. */
+export async function may(
+  { relay, caller }: Pick<Asking, 'relay' | 'caller'>,
+  right: Right,
+  place: Place | undefined,
+): Promise<boolean> {
+  return holds(caller, right, place, await needsMark(relay, caller, place))
+}
+
 /**
  * Notes what was refused: whatever would have changed something, and who may not see what it asked for. It stands in the chain
  * of who asked, so nobody writes into the chain of a tenant by asking for it.
  */
 function tellRefusal(
-  { name, right }: Pick<Operation, 'name' | 'right'>,
+  { name, right, isChange = false }: Pick<Operation, 'name' | 'right' | 'isChange'>,
   { relay, caller, source, traceId }: Asking,
   place: Place | undefined,
   error: unknown,
 ): void {
   const outcome = isTunnelError(error) ? error.code : 'INTERNAL'
   const isOperator = caller.kind === 'operator'
-  if (right.endsWith(':read') && (isOperator || !RIGHTS_REFUSED.has(outcome))) return
+  if (right.endsWith(':read') && !isChange && (isOperator || !RIGHTS_REFUSED.has(outcome))) return
   const isOwn = isOperator || place?.tenantId === caller.tenantId
   relay.trail.audit({
     tenantId: isOperator ? (place?.tenantId ?? RELAY_CHAIN) : caller.tenantId,

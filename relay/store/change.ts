@@ -13,7 +13,7 @@ export type Tell = (deed: Deed, chain?: string) => void
 
 /**
  * Runs `work` in a transaction and writes what it tells into the audit chain with it: a change without its record, or a
- * record of what did not happen, cannot be.
+ * record of what did not happen, cannot be. Where `db` is a transaction already, it becomes a part of that.
  */
 export function change<T>(
   db: Database,
@@ -21,7 +21,7 @@ export function change<T>(
   act: Act,
   work: (tx: Database, tell: Tell) => Promise<T>,
 ): Promise<T> {
-  return db.transaction().execute(async (tx) => {
+  const run = async (tx: Database) => {
     const events: AuditEvent[] = []
     const { actor, source, traceId, at } = act
     const result = await work(tx, (deed, chain = tenantId) => {
@@ -32,7 +32,8 @@ export function change<T>(
       events.map((event) => ({ event, time: at })),
     )
     return result
-  })
+  }
+  return db.isTransaction ? run(db) : db.transaction().execute(run)
 }
 
 /** Links events to the ends of their chains. Only within a transaction. */

@@ -5,11 +5,17 @@ import type { Tell } from './change.ts'
 import { change, type Database } from './change.ts'
 import { endSessionsOf, insertAssignment, insertPerson } from './people-queries.ts'
 import type { FederatedPerson, FederatedSignIn, SsoStore } from './sso-store.ts'
+import { LIST_MAX } from './store.ts'
 
 /** Sessions that are ended at a time: more than one person has. */
 const SESSIONS_AT_ONCE = 1_000
 
-type Federated = 'signInFederated' | 'addFederatedSession' | 'findFederatedSession' | 'endFederatedSessions'
+type Federated =
+  | 'signInFederated'
+  | 'addFederatedSession'
+  | 'listFederatedRoles'
+  | 'findFederatedSession'
+  | 'endFederatedSessions'
 
 /** The part of the store that is about people and sessions that an identity provider vouches for. */
 export function federatedQueries(db: Database): Pick<SsoStore, Federated> {
@@ -31,6 +37,19 @@ export function federatedQueries(db: Database): Pick<SsoStore, Federated> {
           .values({ tenant_id: tenantId, session_id: sessionId, person_id: personId, provider, subject, sid })
           .execute()
       })
+    },
+
+    listFederatedRoles: async (tenantId) => {
+      const rows = await db
+        .selectFrom('federated_people')
+        .select(['person_id', 'assignments'])
+        .where('tenant_id', '=', tenantId)
+        .limit(LIST_MAX)
+        .execute()
+      return rows.map(({ person_id: personId, assignments }) => ({
+        personId,
+        assignments: JSON.parse(assignments) as readonly Assignment[],
+      }))
     },
 
     findFederatedSession: async (tenantId, sessionId) => {

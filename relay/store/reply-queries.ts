@@ -9,13 +9,13 @@ import {
 } from '../api/replies.ts'
 import type { Database } from './change.ts'
 import { keyOfTenant, newestVersion } from './secret-queries.ts'
-import type { Cell, Vault } from './vault/vault.ts'
+import type { Cell, TenantVault } from './vault/vault.ts'
 
 /** Stands for an answer that is not there yet; no answer is empty. */
 const NONE = Buffer.alloc(0)
 
 /** The part of the store that is about answers that are kept. */
-export function replyQueries(db: Database, vault: Vault): ReplyStore {
+export function replyQueries(db: Database, vault: TenantVault): ReplyStore {
   return {
     beginReply: async (tenantId, key, now) => {
       const found = await findReply(db, tenantId, key.id)
@@ -65,7 +65,12 @@ function findReply(db: Database, tenantId: string, id: string): Promise<ReplyRow
     .executeTakeFirst()
 }
 
-async function known(vault: Vault, tenantId: string, key: ReplyKey, row: ReplyRow): Promise<KnownReply> {
+async function known(
+  vault: TenantVault,
+  tenantId: string,
+  key: ReplyKey,
+  row: ReplyRow,
+): Promise<KnownReply> {
   if (!Buffer.from(row.request_hash).equals(key.requestHash)) return { kind: 'other request' }
   const body = vault.unseal(await vault.keysOf(tenantId), cellOf(tenantId, key.id), row.sealed)
   if (body.length === 0) return { kind: 'begun', at: row.created_at }
@@ -94,7 +99,7 @@ type Seal = (id: string, plaintext: Uint8Array) => Uint8Array
 /** Runs `work` in a transaction with the newest key of the tenant; again where that was replaced just before. */
 async function sealing<T>(
   db: Database,
-  vault: Vault,
+  vault: TenantVault,
   tenantId: string,
   work: (tx: Database, seal: Seal) => Promise<T>,
 ): Promise<T> {

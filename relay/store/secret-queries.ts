@@ -4,7 +4,7 @@ import { Secret } from '../../shared/secret.ts'
 import type { Act } from '../audit/record.ts'
 import { change, type Database } from './change.ts'
 import { LIST_MAX } from './store.ts'
-import { type Cell, type TenantKey, type Vault, versionOf } from './vault/vault.ts'
+import { type Cell, type TenantKey, type TenantVault, versionOf } from './vault/vault.ts'
 
 /** Most bytes of one secret. */
 export const SECRET_MAX_BYTES = 65_536
@@ -46,7 +46,7 @@ export interface SecretStore {
 }
 
 /** The part of the store that is about secrets. */
-export function secretQueries(db: Database, vault: Vault): SecretStore {
+export function secretQueries(db: Database, vault: TenantVault): SecretStore {
   return {
     ...secretChanges(db, vault),
 
@@ -79,7 +79,7 @@ export function secretQueries(db: Database, vault: Vault): SecretStore {
 
 function secretChanges(
   db: Database,
-  vault: Vault,
+  vault: TenantVault,
 ): Pick<SecretStore, 'putSecret' | 'removeSecret' | 'rekey'> {
   return {
     putSecret: async (tenantId, name, value, act) => {
@@ -150,7 +150,7 @@ function cellOf(tenantId: string, name: string): Cell {
 }
 
 /** The newest key of a tenant, made where there is none. @throws {TunnelError} NOT_FOUND */
-export async function keyOfTenant(db: Database, vault: Vault, tenantId: string): Promise<TenantKey> {
+export async function keyOfTenant(db: Database, vault: TenantVault, tenantId: string): Promise<TenantKey> {
   const tenant = await db.selectFrom('tenants').select('id').where('id', '=', tenantId).executeTakeFirst()
   if (tenant === undefined) throw new TunnelError('NOT_FOUND', `There is no tenant ${tenantId}.`)
   return vault.current(tenantId)
@@ -171,7 +171,7 @@ export async function newestVersion(tx: Database, tenantId: string): Promise<num
 /** All cells of a column at once: a tenant has hundreds of secrets, each takes some ten microseconds. */
 async function resealColumn(
   tx: Database,
-  vault: Vault,
+  vault: TenantVault,
   { tenantId, keys }: { readonly tenantId: string; readonly keys: readonly TenantKey[] },
   { table, column, row }: (typeof SECRET_COLUMNS)[number],
 ): Promise<number> {

@@ -2,6 +2,7 @@ import { Kysely } from 'kysely'
 import type { Effects } from '../../shared/effects.ts'
 import { auditQueries } from '../audit/queries.ts'
 import { agentChanges, agentQueries, tokenQueries } from './agent-queries.ts'
+import type { Database } from './change.ts'
 import { connectorChanges, connectorQueries } from './connector-queries.ts'
 import { deliveryQueries } from './delivery-queries.ts'
 import { factorQueries } from './factor-queries.ts'
@@ -16,16 +17,16 @@ import { sessionQueries } from './person-session-queries.ts'
 import { publicationQueries } from './publication-queries.ts'
 import { replyQueries } from './reply-queries.ts'
 import { restrictionQueries } from './restriction-queries.ts'
-import { secretQueries } from './secret-queries.ts'
+import { keyOfTenant, secretQueries } from './secret-queries.ts'
 import { type StatementSeen, sqliteDialect } from './sqlite-dialect.ts'
 import { openDatabase } from './sqlite-file.ts'
 import { ssoQueries } from './sso-queries.ts'
-import type { Store } from './store.ts'
+import type { Store, StoreTogether } from './store.ts'
 import { supportQueries } from './support-queries.ts'
 import type { Tables } from './tables.ts'
 import { environmentQueries, relayWideQueries } from './tenant-queries.ts'
 import type { KeyWrapper } from './vault/master-key.ts'
-import { Vault } from './vault/vault.ts'
+import { type TenantVault, Vault } from './vault/vault.ts'
 
 export interface StoreOptions {
   readonly effects: Pick<Effects, 'randomBytes' | 'date'>
@@ -49,6 +50,23 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
   const vault = new Vault({ db, effects, wrappers })
   return {
     relay: relayWideQueries(db),
+    ...tenantQueries(db, vault),
+    together: async (tenantId, hasSecrets, work) => {
+      // Before the transaction: a key service may take its time.
+      if (hasSecrets) await keyOfTenant(db, vault, tenantId)
+      const opened = await vault.opened(tenantId)
+      return db.transaction().execute((tx) => work(tenantQueries(tx, opened)))
+    },
+    [Symbol.asyncDispose]: async () => {
+      // Kysely closes only what it used once.
+      await db.selectFrom('tenants').select('id').limit(1).execute()
+      await db.destroy()
+    },
+  }
+}
+
+function tenantQueries(db: Database, vault: TenantVault): StoreTogether {
+  return {
     ...environmentQueries(db),
     ...tokenQueries(db),
     ...agentQueries(db),
@@ -72,10 +90,5 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
     ...ssoQueries(db),
     ...secretQueries(db, vault),
     ...replyQueries(db, vault),
-    [Symbol.asyncDispose]: async () => {
-      // Kysely closes only what it used once.
-      await db.selectFrom('tenants').select('id').limit(1).execute()
-      await db.destroy()
-    },
   }
 }

@@ -71,6 +71,10 @@ export interface SsoStore {
   signInFederated(tenantId: string, signIn: FederatedSignIn, act: Act): Promise<FederatedPerson>
   /** Notes where a session began. A part of the login, without a record of its own. */
   addFederatedSession(tenantId: string, session: FederatedSession): Promise<void>
+  /** What the providers have given to whom now: such roles are no decision of anybody here. */
+  listFederatedRoles(
+    tenantId: string,
+  ): Promise<readonly { readonly personId: string; readonly assignments: readonly Assignment[] }[]>
   findFederatedSession(tenantId: string, sessionId: string): Promise<FederatedSession | undefined>
   /**
    * Ends the sessions that the provider names: by its own session, by its subject, or by both. @returns how many

@@ -41,7 +41,19 @@ export interface Store
     AsyncDisposable {
   /** What concerns all tenants. Nothing that one tenant's people may ask for goes through here. */
   readonly relay: RelayWideStore
+  /**
+   * Runs `work` with functions of the store that all belong to one transaction: what it changes is there with all records, or
+   * nothing is. Everybody else waits meanwhile: `work` awaits nothing but these functions and what is at hand, and never
+   * the store itself, which would wait for ever.
+   *
+   * @param hasSecrets whether `work` may put secrets: their key is made before
+   * @throws {TunnelError} what `work` throws; CONFLICT where the tenant's key was replaced meanwhile
+   */
+  together<T>(tenantId: string, hasSecrets: boolean, work: (store: StoreTogether) => Promise<T>): Promise<T>
 }
+
+/** What {@link Store.together} gives. */
+export type StoreTogether = Omit<Store, 'relay' | 'together' | typeof Symbol.asyncDispose>
 
 /** The tenant that the commands use where none is named. */
 export const DEFAULT_TENANT = 'default'

@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { ERRORS, type ErrorCode, isTunnelError, type Leg, TunnelError } from '../errors.ts'
 
 /** Most bytes of a request's parameters. */
-export const MAX_REQUEST_BYTES = 64 * 1024
+export const MAX_REQUEST_BYTES = 1024 * 1024
 /** Most bytes of an answer. */
 export const MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 /** Before the method's name in the request's path; the number changes where the form of the messages does. */

@@ -27,6 +27,12 @@ export interface VaultOptions {
   readonly wrappers: () => readonly KeyWrapper[]
 }
 
+/** What seals and opens the secrets of a tenant. */
+export type TenantVault = Pick<
+  Vault,
+  'current' | 'keysOf' | 'seal' | 'unseal' | 'addKey' | 'rewrap' | 'forget'
+>
+
 /** Before each sealed cell: the version of the key, 4 bytes, the most significant first. */
 const VERSION_BYTES = 4
 
@@ -84,6 +90,25 @@ export class Vault {
       .onConflict((conflict) => conflict.doNothing())
       .execute()
     this.forget(tenantId)
+  }
+
+  /** The keys that a tenant has now, for a transaction: there it asks nobody, and where one is missing it ends. */
+  async opened(tenantId: string): Promise<TenantVault> {
+    const keys = await this.keysOf(tenantId)
+    const refuse = (): never => {
+      throw new TunnelError('CONFLICT', 'The key of the tenant was replaced meanwhile.', {
+        next: 'try again',
+      })
+    }
+    return {
+      current: async () => keys[0] ?? refuse(),
+      keysOf: async () => keys,
+      seal: (...args) => this.seal(...args),
+      unseal: (...args) => this.unseal(...args),
+      addKey: async () => refuse(),
+      rewrap: async () => refuse(),
+      forget: refuse,
+    }
   }
 
   /** Wraps every key of a tenant anew with the wrapper in use. */

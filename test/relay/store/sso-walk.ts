@@ -28,6 +28,7 @@ export const SSO_WALK: Readonly<Record<keyof SsoStore, WalkStep>> = {
     call: (store, t) => store.signInFederated(t, SIGN_IN, act),
     nothing: { code: 'NOT_FOUND' },
   },
+  listFederatedRoles: { call: (store, t) => store.listFederatedRoles(t), nothing: gives([]) },
   findFederatedSession: { call: (store, t) => store.findFederatedSession(t, 's'), nothing: gives(undefined) },
   addFederatedSession: {
     call: (store, t) => store.addFederatedSession(t, { ...SESSION, sessionId: 's2' }),

@@ -1,6 +1,6 @@
 import type { Delivery } from '../../../relay/audit/delivery/delivery.ts'
 import type { Freeze } from '../../../relay/store/access-store.ts'
-import type { Store } from '../../../relay/store/store.ts'
+import type { Store, StoreTogether } from '../../../relay/store/store.ts'
 import type { NewSupport } from '../../../relay/store/support-store.ts'
 import { actAt } from '../../support/acts.ts'
 import { fillPeople, PEOPLE_WALK } from './people-walk.ts'
@@ -53,7 +53,7 @@ const DELIVERY: Delivery = {
 }
 
 /** Every function of the store that takes a tenant. A test fails where one is missing here. */
-export const WALK: Readonly<Record<Exclude<keyof Store, 'relay' | typeof Symbol.asyncDispose>, WalkStep>> = {
+export const WALK: Readonly<Record<keyof StoreTogether, WalkStep>> = {
   ...PEOPLE_WALK,
   ...SSO_WALK,
   listEnvironments: { call: (store, t) => store.listEnvironments(t), nothing: gives([]) },

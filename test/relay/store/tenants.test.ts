@@ -24,7 +24,7 @@ async function outcomeOf({ call }: WalkStep, store: Store, tenant: string): Prom
 
 test('the walk names every function of the store that takes a tenant', async (t) => {
   const { store } = await openTestStore(t)
-  const functions = Object.keys(store).filter((name) => name !== 'relay')
+  const functions = Object.keys(store).filter((name) => name !== 'relay' && name !== 'together')
   assert.deepEqual(functions.sort(), Object.keys(WALK).sort())
 })
 
@@ -215,4 +215,36 @@ test('a change that fails leaves no record, and one that succeeds leaves one in 
   await assert.rejects(store.revokeConnector('default', 'c', actAt()), { code: 'STORE' })
   assert.equal((await store.findConnector('default', 'c'))?.revokedAt, undefined)
   assert.deepEqual(await records(), written)
+})
+
+test('what is done together is there with all of its records, or nothing is', async (t) => {
+  const { store } = await openTestStore(t)
+  const before = await store.auditHead('default')
+  const fails = store.together('default', true, async (inside) => {
+    await inside.addConnector('default', newConnector('c', 'app'), [], actAt())
+    await inside.putSecret('default', 'one', Buffer.from('secret'), actAt())
+    await inside.addEnvironment('default', 'staging', false, actAt())
+    await inside.addEnvironment('default', 'staging', false, actAt())
+  })
+  await assert.rejects(fails, { code: 'CONFLICT' })
+  assert.deepEqual(await store.listConnectors('default'), [])
+  assert.deepEqual(await store.listSecrets('default'), [])
+  assert.deepEqual(await store.auditHead('default'), before)
+  const given = await store.together('default', true, async (inside) => {
+    await inside.addConnector('default', newConnector('c', 'app'), [], actAt())
+    await inside.putSecret('default', 'one', Buffer.from('secret'), actAt())
+    return (await inside.listConnectors('default')).length
+  })
+  assert.equal(given, 1)
+  assert.equal((await store.getSecret('default', 'one'))?.reveal().toString(), 'secret')
+  assert.equal((await store.auditHead('default')).seq, before.seq + 3)
+})
+
+test('where there is no key yet, nothing that is done together makes one by itself', async (t) => {
+  const { store } = await openTestStore(t)
+  const put = store.together('default', false, (inside) =>
+    inside.putSecret('default', 'one', Buffer.from('secret'), actAt()),
+  )
+  await assert.rejects(put, { code: 'CONFLICT' })
+  assert.equal(await store.relay.hasTenantKeys(), false)
 })

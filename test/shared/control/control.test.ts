@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { callControl } from '../../../shared/control/call.ts'
+import { MAX_REQUEST_BYTES } from '../../../shared/control/message.ts'
 import { controlPath } from '../../../shared/control/path.ts'
 import { type ControlHandler, type ControlServer, serveControl } from '../../../shared/control/serve.ts'
 import { TunnelError } from '../../../shared/errors.ts'
@@ -44,11 +45,15 @@ async function rawStatus(options: {
   method: string
   path: string
   body?: Buffer
+  /** Declared, and never sent. */
+  length?: number
 }): Promise<number | undefined> {
   const asked = request({ socketPath: path, method: options.method, path: options.path, agent: false })
-  asked.end(options.body)
+  if (options.length === undefined) asked.end(options.body)
+  else asked.setHeader('content-length', options.length).flushHeaders()
   const [response] = await once(asked, 'response')
   response.resume()
+  asked.destroy()
   return response.statusCode
 }
 
@@ -126,10 +131,11 @@ describe('the control channel', () => {
 describe('limits of the control channel', () => {
   it('hold for what is asked', async () => {
     await serve({ echo: async (params) => params })
-    await assert.rejects(call('echo', 'x'.repeat(65_536)), { code: 'USAGE' })
-    const declared = await rawStatus({ method: 'POST', path: '/v1/echo', body: Buffer.alloc(65_537, 32) })
+    await assert.rejects(call('echo', 'x'.repeat(MAX_REQUEST_BYTES)), { code: 'USAGE' })
+    const declared = await rawStatus({ method: 'POST', path: '/v1/echo', length: MAX_REQUEST_BYTES + 1 })
     assert.equal(declared, 502)
-    assert.equal(await call('echo', 'x'.repeat(65_534)), 'x'.repeat(65_534))
+    const longest = 'x'.repeat(MAX_REQUEST_BYTES - 2)
+    assert.equal(await call('echo', longest), longest)
   })
 
   it('hold for what is answered', async () => {
