@@ -65,6 +65,6 @@ export class Openings {
 
   /** A stream may have gone on elsewhere in the meantime, even under the same number. */
   #isWaiting({ stream, id }: Opening): boolean {
-    return this.#isCarried(id, stream) && stream.isUnanswered
+    return this.#isCarried(id, stream) && stream.path.isUnanswered
   }
 }

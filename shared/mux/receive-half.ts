@@ -1,5 +1,6 @@
-import { TunnelError } from '../errors.ts'
-import { INITIAL_CREDIT } from './frame.ts'
+import { type ErrorCode, TunnelError } from '../errors.ts'
+import type { StreamHandler } from './stream-handler.ts'
+import { move, RECEIVE_MOVES, type ReceiveState } from './stream-state.ts'
 import { type WindowBudget, WindowTuner } from './window.ts'
 
 /** Most separate early pieces that wait for a gap to close; beyond it the sender is asked to send again. */
@@ -19,6 +20,10 @@ export type Arrival = 'taken' | 'early' | 'dropped'
  */
 export class ReceiveHalf {
   readonly #tuner: WindowTuner
+  readonly #reader: Pick<StreamHandler, 'data' | 'ended'>
+  #state: ReceiveState = 'receiving'
+  /** Why nobody reads any more, once that is so: what the owner still holds counts as consumed already. */
+  #stopCode: ErrorCode | undefined
   #granted: number
   /** Offset behind the last byte that came in order. */
   #received = 0
@@ -27,7 +32,6 @@ export class ReceiveHalf {
   #consumed = 0
   /** Length of the stream once FIN told it; -1 before. */
   #finalOffset = -1
-  #finDelivered = false
   /** Sorted by offset, without overlaps. */
   #early: EarlyPiece[] = []
   #earlyBytes = 0
@@ -36,9 +40,10 @@ export class ReceiveHalf {
   /** All of the last CREDIT is to be said again. */
   #mustRepeat = false
 
-  constructor(budget: WindowBudget, granted: number = INITIAL_CREDIT) {
+  constructor(budget: WindowBudget, granted: number, reader: Pick<StreamHandler, 'data' | 'ended'>) {
     this.#tuner = new WindowTuner(budget)
     this.#granted = granted
+    this.#reader = reader
   }
 
   get received(): number {
@@ -58,27 +63,36 @@ export class ReceiveHalf {
     return this.#received - this.#consumed + this.#earlyBytes
   }
 
+  /** True until the stream ended here or nobody reads any more. */
+  get isReceiving(): boolean {
+    return this.#state === 'receiving'
+  }
+
+  /** Why nobody reads any more, where the sender should hear it: it has not ended yet. */
+  get stopToTell(): ErrorCode | undefined {
+    return this.#state === 'discarding' ? this.#stopCode : undefined
+  }
+
   /** True once every byte and FIN were handed on. */
-  get isEnded(): boolean {
-    return this.#finDelivered
+  get #isEnded(): boolean {
+    return this.#state === 'ended' || this.#state === 'done'
+  }
+
+  /** True once the sender was told that everything to the end was consumed. */
+  get isDone(): boolean {
+    return this.#state === 'done'
   }
 
   /** True once the end was handed on and every byte consumed: what CREDIT with FIN tells the sender. */
   get isDelivered(): boolean {
-    return this.#finDelivered && this.#consumed === this.#received
+    return this.#isEnded && this.#consumed === this.#received
   }
 
   /**
-   * Books a piece and hands on what is now in order: `deliver` for each piece, then `end` once.
+   * Books a piece and hands on what is now in order: `data` for each piece, then `ended` once.
    * @throws {TunnelError} FLOW_CONTROL beyond the grant, PROTOCOL beyond or against a former FIN; nothing changes then
    */
-  accept(
-    piece: { offset: number; bytes: Uint8Array; fin: boolean },
-    now: number,
-    deliver: (bytes: Uint8Array) => void,
-    end: () => void,
-  ): Arrival {
-    const { offset, bytes, fin } = piece
+  accept(offset: number, bytes: Uint8Array, fin: boolean, now: number): Arrival {
     const pieceEnd = offset + bytes.length
     if (pieceEnd > this.#granted) {
       throw new TunnelError('FLOW_CONTROL', `sent up to ${pieceEnd}, granted ${this.#granted}`)
@@ -91,21 +105,37 @@ export class ReceiveHalf {
       arrival = this.#keepEarly(offset, bytes)
       if (pieceEnd === this.#granted) this.#tuner.usedUpBehindGap()
     } else if (pieceEnd > this.#received) {
-      this.#advance(pieceEnd === offset ? bytes : bytes.subarray(this.#received - offset), deliver)
-      if (this.#early.length > 0) this.#deliverEarly(deliver)
+      this.#advance(pieceEnd === offset ? bytes : bytes.subarray(this.#received - offset))
+      if (this.#early.length > 0) this.#deliverEarly()
       // Whoever took the bytes may have dropped the half: its window is given back already.
       if (this.#isDropped) return arrival
       this.#tuner.received(this.#received, now)
     }
-    if (this.#received === this.#finalOffset && !this.#finDelivered) {
-      this.#finDelivered = true
-      end()
-    }
+    if (this.#received === this.#finalOffset && !this.#isEnded) this.#end()
     return arrival
+  }
+
+  #end(): void {
+    const wasRead = this.isReceiving
+    this.#state = move(RECEIVE_MOVES, this.#state, 'end')
+    if (wasRead) this.#reader.ended()
   }
 
   /** The application took `length` bytes more. */
   consume(length: number): void {
+    if (this.#stopCode === undefined) this.#book(length)
+  }
+
+  /** Nobody reads any more: what came and was not consumed is dropped, as is what comes. False where that is so already. */
+  stop(code: ErrorCode): boolean {
+    if (this.#stopCode !== undefined) return false
+    this.#stopCode = code
+    if (this.isReceiving) this.#state = move(RECEIVE_MOVES, this.#state, 'stop')
+    this.#book(this.#received - this.#consumed)
+    return true
+  }
+
+  #book(length: number): void {
     this.#consumed += length
     if (this.#consumed > this.#received) {
       throw new TunnelError('INTERNAL', `${this.#consumed} consumed, ${this.#received} received`)
@@ -131,6 +161,11 @@ export class ReceiveHalf {
     if (this.isDelivered) this.#finAnnounced = true
     this.#mustRepeat = false
     return { maxOffset: this.#granted, consumed: this.#consumed, fin: this.isDelivered }
+  }
+
+  /** The sender hears now that everything to the end was consumed. */
+  told(): void {
+    if (this.#state === 'ended') this.#state = move(RECEIVE_MOVES, this.#state, 'deliver')
   }
 
   /** The sender may not have heard that the end was delivered: tell it again. */
@@ -168,9 +203,10 @@ export class ReceiveHalf {
     }
   }
 
-  #advance(bytes: Uint8Array, deliver: (bytes: Uint8Array) => void): void {
+  #advance(bytes: Uint8Array): void {
     this.#received += bytes.length
-    deliver(bytes)
+    if (this.isReceiving) this.#reader.data(bytes)
+    else this.#book(bytes.length)
   }
 
   /** Keeps what is new of an early piece, so that never more waits than was granted, however pieces overlap. */
@@ -194,12 +230,11 @@ export class ReceiveHalf {
     return 'early'
   }
 
-  #deliverEarly(deliver: (bytes: Uint8Array) => void): void {
+  #deliverEarly(): void {
     for (let piece = this.#early[0]; piece !== undefined && piece.offset <= this.#received; ) {
       this.#early.shift()
       this.#earlyBytes -= piece.bytes.length
-      if (endOf(piece) > this.#received)
-        this.#advance(piece.bytes.subarray(this.#received - piece.offset), deliver)
+      if (endOf(piece) > this.#received) this.#advance(piece.bytes.subarray(this.#received - piece.offset))
       piece = this.#early[0]
     }
   }

@@ -1,5 +1,6 @@
 import { TunnelError } from '../errors.ts'
 import { MAX_OFFSET } from './frame.ts'
+import { move, SEND_MOVES, type SendState } from './stream-state.ts'
 import { INITIAL_WINDOW, MAX_WINDOW, type WindowBudget } from './window.ts'
 
 /** Most bytes a stream queues unsent, whatever its credit: beyond it the shell stops reading its source. */
@@ -42,7 +43,7 @@ export class SendHalf {
   #consumed = 0
   /** Offset that must not be passed: the receiver's grant. */
   #limit: number
-  #finQueued = false
+  #state: SendState = 'sending'
   #finSent = false
   readonly #budget: WindowBudget
   /** Bytes that may be kept: what every stream has, and what was taken from the budget. */
@@ -89,13 +90,23 @@ export class SendHalf {
     return this.#end
   }
 
+  /** False once the stream ends here, or was cut. */
+  get isSending(): boolean {
+    return this.#state === 'sending'
+  }
+
+  /** True once the receiver has consumed everything to the end. */
+  get isDone(): boolean {
+    return this.#state === 'done'
+  }
+
   /** Whether `take` would give something. */
   get isReady(): boolean {
     return (this.#next < this.#end && this.#next < this.#limit) || this.#isFinReady
   }
 
   get #isFinReady(): boolean {
-    return this.#finQueued && !this.#finSent && this.#next === this.#end
+    return !this.isSending && !this.#finSent && this.#next === this.#end
   }
 
   /**
@@ -103,7 +114,7 @@ export class SendHalf {
    * them or the stream was dropped.
    */
   write(bytes: Uint8Array, release?: () => void): void {
-    if (this.#finQueued) throw new TunnelError('INTERNAL', 'written after the end')
+    if (!this.isSending) throw new TunnelError('INTERNAL', 'written after the end')
     if (bytes.length === 0) {
       release?.()
       return
@@ -115,7 +126,7 @@ export class SendHalf {
 
   /** No more bytes will be written. */
   end(): void {
-    this.#finQueued = true
+    if (this.isSending) this.#state = move(SEND_MOVES, this.#state, 'end')
   }
 
   /** The next piece to send, at most `max` bytes and within the receiver's grant; undefined where there is none. */
@@ -140,15 +151,18 @@ export class SendHalf {
   }
 
   /**
-   * Books a CREDIT of the receiver: absolute, so older ones and repetitions change nothing.
+   * Books a CREDIT of the receiver: absolute, so older ones and repetitions change nothing. `fin`: it has consumed all there is.
    * @throws {TunnelError} FLOW_CONTROL where it claims bytes that were never sent, PROTOCOL where the grant lies below
    */
-  credit(maxOffset: number, consumed: number): void {
+  credit(maxOffset: number, consumed: number, fin = false): void {
     if (consumed > this.#highest)
       throw new TunnelError('FLOW_CONTROL', `${consumed} consumed, ${this.#highest} sent`)
     if (maxOffset < consumed) throw new TunnelError('PROTOCOL', 'a grant below what was consumed')
     if (maxOffset > this.#limit) this.#limit = maxOffset
     if (consumed > this.#consumed) this.#release(consumed)
+    if (fin && this.#state === 'ended' && consumed === this.#end) {
+      this.#state = move(SEND_MOVES, this.#state, 'acknowledge')
+    }
   }
 
   /**
@@ -184,7 +198,7 @@ export class SendHalf {
     this.#end = this.#highest
     this.#current = Math.min(this.#current, this.#chunks.length)
     if (this.#next === this.#end) this.#current = this.#chunks.length
-    this.#finQueued = true
+    this.end()
   }
 
   /** Gives every kept byte back; the half is of no use afterwards. */
@@ -194,7 +208,7 @@ export class SendHalf {
     this.#first = 0
     this.#current = 0
     this.#next = this.#end
-    this.#finQueued = false
+    this.#finSent = true
     this.#giveBack()
   }
 

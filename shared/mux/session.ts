@@ -183,7 +183,7 @@ export class Session implements StreamCarrier {
    * @throws {TunnelError} DRAINING, OVERLOADED or SESSION_LOST, all before anything was sent
    */
   reopen(stream: Stream, meta: Uint8Array): void {
-    stream.reattach(this.#takeOpeningId(), this)
+    stream.path.reattach(this.#takeOpeningId(), this)
     this.#sendOpen(stream, FLAG.RESUMABLE | FLAG.REATTACH, meta)
   }
 
@@ -240,14 +240,14 @@ export class Session implements StreamCarrier {
       now: this.#now,
     })
     this.#table.set(frame.id, stream)
-    if (isReattach(frame)) stream.awaitResume()
+    if (isReattach(frame)) stream.path.awaitResume()
     return stream
   }
 
   /** Puts an endpoint's stream behind the id of an OPEN with REATTACH, inside `opening`, and answers. */
   adopt(frame: OpenFrame, stream: Stream, meta: Uint8Array): void {
     this.#table.set(frame.id, stream)
-    stream.adopt(frame.id, this, frame.maxOffset, meta)
+    stream.path.adopt(frame.id, this, frame.maxOffset, meta)
   }
 
   /** Tells the peer to open nothing more here and to bring a replacement; streams go on. */

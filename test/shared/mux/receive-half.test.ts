@@ -13,22 +13,20 @@ function pattern(from: number, length: number): Uint8Array {
 
 /** A half with what it handed on. */
 function createHalf(granted: number) {
-  const half = new ReceiveHalf(BUDGET, granted)
   let got = new Uint8Array(0)
   let ends = 0
+  const half = new ReceiveHalf(BUDGET, granted, {
+    data: (bytes) => {
+      got = Uint8Array.from(Buffer.concat([got, bytes]))
+    },
+    ended: () => ends++,
+  })
   return {
     half,
     got: () => got,
     ends: () => ends,
     accept(offset: number, length: number, fin = false): Arrival {
-      return half.accept(
-        { offset, bytes: pattern(offset, length), fin },
-        0,
-        (bytes) => {
-          got = Uint8Array.from(Buffer.concat([got, bytes]))
-        },
-        () => ends++,
-      )
+      return half.accept(offset, pattern(offset, length), fin, 0)
     },
   }
 }
@@ -51,7 +49,7 @@ describe('a receiving half', () => {
     accept(0, 3, true)
     accept(3, 0, true)
     assert.equal(ends(), 1)
-    assert.equal(half.isEnded, true)
+    assert.equal(half.isReceiving, false)
     assert.equal(half.isDelivered, false)
     half.consume(3)
     assert.equal(half.isDelivered, true)
@@ -124,14 +122,8 @@ describe('a receiving half', () => {
 
   test('doubles its window where all of it came behind a gap, as far as the budget goes', () => {
     const budget = createWindowBudget(INITIAL_WINDOW)
-    const half = new ReceiveHalf(budget, 100)
-    const accept = (offset: number, length: number) =>
-      half.accept(
-        { offset, bytes: pattern(offset, length), fin: false },
-        0,
-        () => undefined,
-        () => undefined,
-      )
+    const half = new ReceiveHalf(budget, 100, { data: () => undefined, ended: () => undefined })
+    const accept = (offset: number, length: number) => half.accept(offset, pattern(offset, length), false, 0)
     accept(10, 80)
     assert.equal(half.grant(0).maxOffset, INITIAL_WINDOW)
     accept(INITIAL_WINDOW - 10, 10)
@@ -160,43 +152,41 @@ describe('a receiving half', () => {
   })
 
   test('an early piece does not keep the chunk that brought it', () => {
-    const { half } = createHalf(100)
     const chunk = new Uint8Array(65_536)
     const buffers: ArrayBufferLike[] = []
-    const deliver = (bytes: Uint8Array) => buffers.push(bytes.buffer)
-    half.accept({ offset: 1, bytes: chunk.subarray(500, 501), fin: false }, 0, deliver, () => {})
-    half.accept({ offset: 0, bytes: chunk.subarray(0, 1), fin: false }, 0, deliver, () => {})
+    const half = new ReceiveHalf(BUDGET, 100, {
+      data: (bytes) => buffers.push(bytes.buffer),
+      ended: () => undefined,
+    })
+    half.accept(1, chunk.subarray(500, 501), false, 0)
+    half.accept(0, chunk.subarray(0, 1), false, 0)
     assert.equal(buffers[0], chunk.buffer)
     assert.equal(buffers[1]?.byteLength, 1)
   })
 
   test('hands nothing on after it was dropped, and takes nothing from the budget', () => {
     const budget = createWindowBudget(1 << 24)
-    const half = new ReceiveHalf(budget, INITIAL_WINDOW)
     let offset = 0
     let isDropping = false
     let calls = 0
-    const deliver = (bytes: Uint8Array) => {
-      calls++
-      half.consume(bytes.length)
-      if (isDropping) half.drop()
-    }
-    const end = () => calls++
+    const half: ReceiveHalf = new ReceiveHalf(budget, INITIAL_WINDOW, {
+      data: (bytes) => {
+        calls++
+        half.consume(bytes.length)
+        if (isDropping) half.drop()
+      },
+      ended: () => calls++,
+    })
     // A sender that stands at every limit until the grant comes: the next held-back byte would double the window.
-    half.accept({ offset, bytes: pattern(0, INITIAL_WINDOW), fin: false }, 0, deliver, end)
+    half.accept(offset, pattern(0, INITIAL_WINDOW), false, 0)
     for (let round = 0; round < 2; round++) {
       offset = half.grantedOffset
       half.grant(round * 10)
       const length = round === 0 ? half.grantedOffset - offset : 10
       isDropping = round === 1
-      half.accept(
-        { offset: offset + 20, bytes: pattern(0, 5), fin: isDropping },
-        round * 10 + 5,
-        deliver,
-        end,
-      )
+      half.accept(offset + 20, pattern(0, 5), isDropping, round * 10 + 5)
       calls = 0
-      half.accept({ offset, bytes: pattern(0, length), fin: false }, round * 10 + 5, deliver, end)
+      half.accept(offset, pattern(0, length), false, round * 10 + 5)
     }
     assert.equal(calls, 1)
     assert.equal(budget.used, 0)

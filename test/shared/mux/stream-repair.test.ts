@@ -61,8 +61,8 @@ function moveToNewPath(pair: LossyPair, id: number): void {
     if (end === opener.end || pair.random() < 0.5) end.stream.lose(new TunnelError('SESSION_LOST'))
   }
   for (const { end } of [opener, acceptor]) end.isRemoved = false
-  opener.end.stream.reattach(id, opener.end)
-  acceptor.end.stream.adopt(id, acceptor.end, opener.end.stream.grantedOffset, OK_META)
+  opener.end.stream.path.reattach(id, opener.end)
+  acceptor.end.stream.path.adopt(id, acceptor.end, opener.end.stream.grantedOffset, OK_META)
   acceptor.end.isRemoved = false
   // The RESET for the path before goes there, not here.
   acceptor.end.frames.splice(

@@ -65,7 +65,7 @@ describe('a stream that looks for a path', () => {
     const { stream, probe } = detachedOpener()
     probe.consume(100_000)
     const path = new RecordedPath()
-    stream.reattach(3, path)
+    stream.path.reattach(3, path)
     assert.equal(stream.grantedOffset, INITIAL_WINDOW)
     probe.consume(100_000)
     assert.deepEqual(path.types, [])
@@ -86,7 +86,7 @@ describe('a stream that looks for a path', () => {
     stream.receiveControl({ type: 'CREDIT', id: 1, maxOffset: 1 << 30, consumed: 0, fin: false }, 0)
     while (stream.room > 0) probe.write(16_384)
     assert.equal(stream.heldBytes, 262_144)
-    stream.reattach(3, new RecordedPath())
+    stream.path.reattach(3, new RecordedPath())
     assert.equal(stream.isReady, false)
     stream.receiveControl(ANSWER, 0)
     assert.equal(stream.isReady, false)
@@ -105,7 +105,7 @@ describe('a stream that looks for a path', () => {
     stream.stop('CANCELLED')
     for (const id of [3, 5]) {
       const path = new RecordedPath()
-      stream.reattach(id, path)
+      stream.path.reattach(id, path)
       stream.receiveControl({ ...ANSWER, id }, 0)
       assert.deepEqual(path.types.slice(0, 2), ['RESUME', 'STOP'])
       stream.lose(LOST)
@@ -115,13 +115,13 @@ describe('a stream that looks for a path', () => {
   test('goes on after an answer that means "not now", and ends with any other', () => {
     for (const code of ['AGENT_OFFLINE', 'REFUSED', 'DRAINING', 'OVERLOADED', 'ENHANCE_CALM'] as const) {
       const { stream, probe } = detachedOpener()
-      stream.reattach(3, new RecordedPath())
+      stream.path.reattach(3, new RecordedPath())
       stream.receiveControl({ type: 'RESET', id: 3, code: wireFromCode(code), consumed: 0, detail: '' }, 0)
       assert.deepEqual([stream.isDetached, probe.closedWith], [true, undefined], code)
     }
     for (const code of ['GONE', 'DENIED_BY_SITE', 'DENIED_BY_RELAY', 'CONNECTION_REFUSED', 'DNS'] as const) {
       const { stream, probe } = detachedOpener()
-      stream.reattach(3, new RecordedPath())
+      stream.path.reattach(3, new RecordedPath())
       stream.receiveControl({ type: 'RESET', id: 3, code: wireFromCode(code), consumed: 0, detail: '' }, 0)
       assert.equal(probe.code, code)
     }
@@ -130,7 +130,7 @@ describe('a stream that looks for a path', () => {
   test('tells a far end that may have been found when it is given up', () => {
     const { stream, probe } = detachedOpener()
     const path = new RecordedPath()
-    stream.reattach(3, path)
+    stream.path.reattach(3, path)
     stream.giveUp(LOST)
     assert.deepEqual(
       path.frames.map(({ type, code }) => [type, code]),

@@ -17,7 +17,10 @@ const PIECE = 16_360
  * Gives the receiver's half. Bytes move in steps of one ms, in pieces of one frame that never pass the grant.
  */
 function runTransfer(options: { budget: WindowBudget; rate: number; rttMs: number; ms: number }) {
-  const half = new ReceiveHalf(options.budget, INITIAL_WINDOW)
+  const half: ReceiveHalf = new ReceiveHalf(options.budget, INITIAL_WINDOW, {
+    data: (bytes) => half.consume(bytes.length),
+    ended: () => {},
+  })
   const underWay: { at: number; offset: number; length: number }[] = []
   const grants: { at: number; maxOffset: number }[] = []
   let limit = INITIAL_WINDOW
@@ -33,12 +36,7 @@ function runTransfer(options: { budget: WindowBudget; rate: number; rttMs: numbe
     }
     while ((underWay[0]?.at ?? Number.POSITIVE_INFINITY) <= now) {
       const { offset, length } = underWay.shift() as { offset: number; length: number }
-      half.accept(
-        { offset, bytes: new Uint8Array(length), fin: false },
-        now,
-        (bytes) => half.consume(bytes.length),
-        () => {},
-      )
+      half.accept(offset, new Uint8Array(length), false, now)
       if (half.isCreditDue) grants.push({ at: now + options.rttMs / 2, maxOffset: half.grant(now).maxOffset })
     }
   }
