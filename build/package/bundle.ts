@@ -1,4 +1,5 @@
 import { build, type Metafile } from 'esbuild'
+import { SAML_WORKER_ASSET } from '../../relay/sso/saml-thread.ts'
 import { PAC_WORKER_ASSET } from '../../shared/network/pac-script.ts'
 import { isForeignToAgent } from '../agent-purity.ts'
 import type { Edition } from './editions.ts'
@@ -31,6 +32,11 @@ const THREADS = [
     startedBy: 'shared/network/pac-script.ts',
     entry: 'shared/network/pac-worker.ts',
     asset: PAC_WORKER_ASSET,
+  },
+  {
+    startedBy: 'relay/sso/saml-thread.ts',
+    entry: 'relay/sso/saml-worker.ts',
+    asset: SAML_WORKER_ASSET,
   },
 ]
 

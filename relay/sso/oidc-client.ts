@@ -3,6 +3,7 @@ import type { ClientAuth, Configuration } from 'openid-client'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import type { GuardedFetch, GuardedRequest } from './guarded-fetch.ts'
 import { type OidcSettings, type Provider, providerSecret } from './provider.ts'
+import { reasonOf } from './reason.ts'
 import { fetchFor, SSO_LIMITS, type Sso } from './sso.ts'
 
 /** How far the provider's clock may be off, in seconds. */
@@ -73,13 +74,6 @@ export async function discover(sso: Sso, provider: OidcProvider): Promise<OidcCl
 export function providerFault(cause: unknown): TunnelError {
   for (let one = cause; one instanceof Error; one = one.cause) if (isTunnelError(one)) return one
   return new TunnelError('IDENTITY_PROVIDER', `${reasonOf(cause)}.`, { cause })
-}
-
-/** A short reason for people and the audit. Texts of libraries, no tokens. */
-export function reasonOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return 'unknown'
-  const inner = cause.cause instanceof Error ? `: ${cause.cause.message}` : ''
-  return `${cause.message}${inner}`.slice(0, 200)
 }
 
 async function clientAuth(sso: Sso, { tenantId, name, settings }: OidcProvider): Promise<ClientAuth> {

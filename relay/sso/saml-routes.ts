@@ -73,15 +73,15 @@ export const samlLogoutRoute = openRoute({
       // Ours ended before the browser was sent away, so the answer changes nothing and is not looked at.
       if (SAMLRequest === undefined && SAMLResponse !== undefined) return { html: { text: goOnPage('/') } }
       passGate(sso, origin)
-      const { profile, ...named } = await checkLogoutRequest(sso, provider, SAMLRequest ?? '')
+      const { id, ...named } = await checkLogoutRequest(sso, provider, SAMLRequest ?? '')
       const act = actOf(sso.relay().people, '', origin)
       await sso.store.endFederatedSessions(provider.tenantId, provider.name, named, act)
-      const location = await logoutAnswerUrl(sso, provider, profile, RelayState)
+      const location = await logoutAnswerUrl(sso, provider, id, RelayState)
       return location === undefined ? { body: {} } : { status: 303, location }
     }),
 })
 
-/** To look at signed XML takes a tenth of a second at worst, so it is asked for as seldom as a password. @throws {TunnelError} ENHANCE_CALM */
+/** To look at signed XML takes the only thread for it a while, so it is asked for as seldom as a password. @throws {TunnelError} ENHANCE_CALM */
 function passGate(sso: Sso, { source }: RequestOrigin): void {
   sso.relay().people.gate.passAddress(addressKey(source), sso.effects.now())
 }

@@ -1,15 +1,14 @@
-import type { CacheProvider, Profile, SAML } from '@node-saml/node-saml'
+import type { CacheProvider, SAML } from '@node-saml/node-saml'
 import * as v from 'valibot'
-import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { TunnelError } from '../../shared/errors.ts'
 import type { Flow } from './flow.ts'
-import { reasonOf } from './oidc-client.ts'
 import type { Provider, SamlSettings } from './provider.ts'
 import { samlKeyOf } from './saml-key.ts'
+import type { SamlJob, SamlSaid, SamlSetup } from './saml-message.ts'
 import type { Vouched } from './sign-in.ts'
 import { routeUrl, SSO_LIMITS, type Sso } from './sso.ts'
-import { boundedXml } from './xml-limits.ts'
 
-// The only file that knows the library: what goes in is bounded, what comes out is checked again.
+// The only file beside saml-message.ts that knows the library. What comes out of it is checked again.
 
 /** How far the provider's clock may be off, in ms. */
 const CLOCK_SKEW_MS = 60_000
@@ -20,6 +19,9 @@ const ASSERTION_AGE_MS = 10 * 60_000
 const TRANSIENT = 'urn:oasis:names:tc:SAML:2.0:nameid-format:transient'
 const BEARER = 'urn:oasis:names:tc:SAML:2.0:cm:bearer'
 
+/** Stands where the library wants to know of whom a request was, and uses its id only. */
+const NOBODY = { issuer: '', nameID: '', nameIDFormat: '' }
+
 export type SamlProvider = Provider<SamlSettings>
 
 /** Where the browser goes to log in, and what the end has to fit to. */
@@ -29,15 +31,7 @@ export async function beginSaml(
   wish: Pick<Flow, 'returnTo' | 'isFresh'>,
 ): Promise<{ readonly url: string; readonly flow: Flow }> {
   const requests: string[] = []
-  const saml = await samlOf(sso, provider, {
-    isFresh: wish.isFresh,
-    requests: {
-      saveAsync: async (key) => {
-        requests.push(key)
-        return null
-      },
-    },
-  })
+  const saml = await samlOf(sso, provider, wish.isFresh, (id) => requests.push(id))
   const url = await saml.getAuthorizeUrlAsync('', undefined, {})
   const flow = {
     ...{ tenantId: provider.tenantId, provider: provider.name, revision: provider.revision },
@@ -65,53 +59,44 @@ export async function endSaml(
   if (flow === undefined && !provider.settings.allowsUnsolicited) {
     throw new TunnelError('SIGN_ON', 'This browser has begun none, or too long ago.')
   }
-  boundedXml(response)
-  const profile = await judged(async () => {
-    const waiting = {
-      getAsync: async (key: string) => (key === flow?.state ? new Date(flow.begunAt).toISOString() : null),
-    }
-    const saml = await samlOf(sso, provider, { requests: waiting, isAwaited: flow !== undefined })
-    return (await saml.validatePostResponseAsync({ SAMLResponse: response })).profile
-  })
-  if (profile === null) throw new TunnelError('SIGN_ON', 'The response holds no assertion.')
-  const assertion = checkAssertion(sso, provider, flow, profile)
+  const awaited = flow && { id: flow.state, begunAt: flow.begunAt }
+  const said = await read(sso, provider, { kind: 'response', message: response, ...(awaited && { awaited }) })
+  if (said === undefined) throw new TunnelError('SIGN_ON', 'The response holds no assertion.')
+  const assertion = checkAssertion(sso, provider, flow, said)
   takeOnce(sso, provider, assertion.id)
-  const { nameID, sessionIndex = '', attributes } = profile
-  const said = typeof attributes === 'object' && attributes !== null ? attributes : {}
+  const { sessionIndex = '', attributes } = said
+  const claims = typeof attributes === 'object' && attributes !== null ? attributes : {}
   return {
-    subject: nameID,
+    subject: assertion.nameId,
     sid: sessionIndex,
-    claims: { ...said, NameID: nameID },
+    claims: { ...claims, NameID: assertion.nameId },
     authenticatedAt: assertion.authenticatedAt,
   }
 }
 
-/** Whom a logout request names; it has to be signed. @throws {TunnelError} SIGN_ON */
+/** Whom a logout request names; it has to be signed. @throws {TunnelError} SIGN_ON, OVERLOADED */
 export async function checkLogoutRequest(
   sso: Sso,
   provider: SamlProvider,
   request: string,
-): Promise<{ readonly profile: Profile; readonly subject: string; readonly sid: string | undefined }> {
-  boundedXml(request)
-  const { profile } = await judged(async () => {
-    const saml = await samlOf(sso, provider, {})
-    return saml.validatePostRequestAsync({ SAMLRequest: request })
-  })
-  if (profile === null || profile.ID === undefined)
+): Promise<{ readonly id: string; readonly subject: string; readonly sid: string | undefined }> {
+  const said = await read(sso, provider, { kind: 'logout-request', message: request })
+  if (said?.id === undefined || typeof said.nameId !== 'string')
     throw new TunnelError('SIGN_ON', 'This is no logout request.')
-  takeOnce(sso, provider, profile.ID)
-  return { profile, subject: profile.nameID, sid: profile.sessionIndex }
+  takeOnce(sso, provider, said.id)
+  return { id: said.id, subject: said.nameId, sid: said.sessionIndex }
 }
 
-/** Where the browser takes the answer to a logout request; undefined where the provider has no such place. */
+/** Where the browser takes the answer to the logout request `id`; undefined where the provider has no such place. */
 export async function logoutAnswerUrl(
   sso: Sso,
   provider: SamlProvider,
-  profile: Profile,
+  id: string,
   relayState: string,
 ): Promise<string | undefined> {
   if (provider.settings.logoutUrl === undefined) return undefined
-  return (await samlOf(sso, provider, {})).getLogoutResponseUrlAsync(profile, relayState, {}, true)
+  const request = { ...NOBODY, ID: id }
+  return (await samlOf(sso, provider)).getLogoutResponseUrlAsync(request, relayState, {}, true)
 }
 
 /** Where the browser goes so that the provider ends its session, too; undefined where it has no such place. */
@@ -128,34 +113,58 @@ export async function samlLogoutUrl(
     nameIDFormat: nameIdFormat,
     ...(sid === '' ? {} : { sessionIndex: sid }),
   }
-  return (await samlOf(sso, provider, {})).getLogoutUrlAsync(profile, '', {})
+  return (await samlOf(sso, provider)).getLogoutUrlAsync(profile, '', {})
 }
 
 /** What the provider reads to know this relay, as XML. */
 export async function samlMetadata(sso: Sso, provider: SamlProvider): Promise<string> {
   const { certificate } = await samlKeyOf(sso, provider.tenantId, provider.name)
-  return (await samlOf(sso, provider, {})).generateServiceProviderMetadata(null, certificate)
+  return (await samlOf(sso, provider)).generateServiceProviderMetadata(null, certificate)
 }
 
-interface Use {
-  readonly isFresh?: boolean
-  /** Requests that are waited for; the library asks for them by id. */
-  readonly requests?: Partial<CacheProvider>
-  /** False: a response need not name a request. */
-  readonly isAwaited?: boolean
+/** @returns what the message says that is signed. @throws {TunnelError} SIGN_ON with what the library says; OVERLOADED */
+async function read(
+  sso: Sso,
+  provider: SamlProvider,
+  job: Omit<SamlJob, 'setup'>,
+): Promise<SamlSaid | undefined> {
+  const answer = await sso.samlThread.read({ ...job, setup: setupOf(sso, provider) })
+  if (answer.kind === 'refused') throw new TunnelError('SIGN_ON', answer.why)
+  return answer.said
 }
 
-async function samlOf(sso: Sso, provider: SamlProvider, use: Use): Promise<SAML> {
+/** The library for what goes to a provider. @param onRequest is told the id of each request */
+async function samlOf(
+  sso: Sso,
+  provider: SamlProvider,
+  isFresh = false,
+  onRequest: (id: string) => void = () => undefined,
+): Promise<SAML> {
   const { SAML: Library, ValidateInResponseTo } = await import('@node-saml/node-saml')
-  const { entityId, signOnUrl, logoutUrl, certificates, nameIdFormat, signsRequests } = provider.settings
   const { key } = await samlKeyOf(sso, provider.tenantId, provider.name)
-  const own = routeUrl(sso, provider, 'metadata')
-  const none: CacheProvider = {
-    saveAsync: async () => null,
+  const cacheProvider: CacheProvider = {
+    saveAsync: async (id) => {
+      onRequest(id)
+      return null
+    },
     getAsync: async () => null,
     removeAsync: async () => null,
   }
   return new Library({
+    ...setupOf(sso, provider),
+    ...(provider.settings.signsRequests ? { privateKey: key.reveal() } : {}),
+    forceAuthn: isFresh,
+    // Only then does it say what it asked for.
+    validateInResponseTo: ValidateInResponseTo.always,
+    cacheProvider,
+    generateUniqueId: () => `_${sso.effects.randomBytes(20).toString('hex')}`,
+  })
+}
+
+function setupOf(sso: Sso, provider: SamlProvider): SamlSetup {
+  const { entityId, signOnUrl, logoutUrl, certificates, nameIdFormat } = provider.settings
+  const own = routeUrl(sso, provider, 'metadata')
+  return {
     idpCert: certificates,
     idpIssuer: entityId,
     entryPoint: signOnUrl,
@@ -164,31 +173,15 @@ async function samlOf(sso: Sso, provider: SamlProvider, use: Use): Promise<SAML>
     audience: own,
     callbackUrl: routeUrl(sso, provider, 'acs'),
     logoutCallbackUrl: routeUrl(sso, provider, 'logout'),
-    ...(signsRequests ? { privateKey: key.reveal() } : {}),
     signatureAlgorithm: 'sha256',
     digestAlgorithm: 'sha256',
     wantAssertionsSigned: true,
     wantAuthnResponseSigned: false,
     identifierFormat: nameIdFormat,
     disableRequestedAuthnContext: true,
-    forceAuthn: use.isFresh ?? false,
     acceptedClockSkewMs: CLOCK_SKEW_MS,
     maxAssertionAgeMs: ASSERTION_AGE_MS,
-    validateInResponseTo:
-      use.isAwaited === false ? ValidateInResponseTo.ifPresent : ValidateInResponseTo.always,
     requestIdExpirationPeriodMs: SSO_LIMITS.flowMs,
-    cacheProvider: { ...none, ...use.requests },
-    generateUniqueId: () => `_${sso.effects.randomBytes(20).toString('hex')}`,
-  })
-}
-
-/** @throws {TunnelError} SIGN_ON with what the library says */
-async function judged<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (cause) {
-    if (isTunnelError(cause)) throw cause
-    throw new TunnelError('SIGN_ON', `${reasonOf(cause)}.`, { cause })
   }
 }
 
@@ -226,13 +219,12 @@ function checkAssertion(
   sso: Sso,
   provider: SamlProvider,
   flow: Flow | undefined,
-  profile: Profile,
-): { readonly id: string; readonly authenticatedAt: number } {
-  const parsed = v.safeParse(signedAssertion, profile.getAssertion?.())
+  { assertion, issuer, nameId, nameIdFormat }: SamlSaid,
+): { readonly id: string; readonly nameId: string; readonly authenticatedAt: number } {
+  const parsed = v.safeParse(signedAssertion, assertion)
   if (!parsed.success) throw new TunnelError('SIGN_ON', 'The assertion lacks what a login takes.')
-  if (profile.issuer !== provider.settings.entityId)
-    throw new TunnelError('SIGN_ON', 'Another issuer is named.')
-  if (typeof profile.nameID !== 'string' || profile.nameIDFormat === TRANSIENT) {
+  if (issuer !== provider.settings.entityId) throw new TunnelError('SIGN_ON', 'Another issuer is named.')
+  if (typeof nameId !== 'string' || nameIdFormat === TRANSIENT) {
     throw new TunnelError('SIGN_ON', 'The person has no name that lasts (NameID).')
   }
   const { Subject, AuthnStatement, $ } = parsed.output.Assertion
@@ -255,7 +247,7 @@ function checkAssertion(
   if (flow?.isFresh === true && authenticatedAt < flow.begunAt - CLOCK_SKEW_MS) {
     throw new TunnelError('SIGN_ON', 'The provider did not ask the person again.')
   }
-  return { id: $.ID, authenticatedAt }
+  return { id: $.ID, nameId, authenticatedAt }
 }
 
 /** @throws {TunnelError} SIGN_ON */

@@ -13,6 +13,7 @@ import type { Flow } from './flow.ts'
 import { type GuardedFetch, guardedFetch, type Resolve } from './guarded-fetch.ts'
 import type { OidcClient } from './oidc-client.ts'
 import { type Provider, providerSettings } from './provider.ts'
+import { SamlThread } from './saml-thread.ts'
 
 /** Limits of what is remembered for the whole relay, and for how long, in ms. */
 export const SSO_LIMITS = {
@@ -46,6 +47,8 @@ export interface Sso extends SsoOptions {
   readonly oidcClients: Expiring<Promise<OidcClient>>
   /** What may come only once and has come; the keys say of which provider. */
   readonly seen: Expiring<true>
+  /** Where messages of SAML providers are parsed. */
+  readonly samlThread: SamlThread
 }
 
 export function createSso(options: SsoOptions): Sso {
@@ -54,6 +57,7 @@ export function createSso(options: SsoOptions): Sso {
     flows: new Expiring(SSO_LIMITS.flows),
     oidcClients: new Expiring(SSO_LIMITS.clients),
     seen: new Expiring(SSO_LIMITS.seen),
+    samlThread: new SamlThread(options.effects),
   }
 }
 

@@ -29,9 +29,16 @@ export function boundedXml(text: string): string {
   } catch (cause) {
     throw refusal('is not UTF-8', cause)
   }
-  if (WEAK.test(xml)) throw refusal('is signed by SHA-1 or with a shared key')
+  if (WEAK.test(withCharacters(xml))) throw refusal('is signed by SHA-1 or with a shared key')
   checkShape(xml)
   return xml
+}
+
+/** With each reference to a character of ASCII replaced by the character, as whoever reads the XML does. */
+function withCharacters(xml: string): string {
+  return xml.replaceAll(/&#(?:x0*([0-9a-f]{1,2})|0*([0-9]{1,3}));/gi, (_, hex?: string, decimal?: string) =>
+    String.fromCharCode(hex === undefined ? Number(decimal) : Number.parseInt(hex, 16)),
+  )
 }
 
 function checkShape(xml: string): void {

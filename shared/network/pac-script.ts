@@ -1,7 +1,7 @@
-import { getAsset, isSea } from 'node:sea'
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads'
 import type { Effects } from '../effects.ts'
 import { isTunnelError, TunnelError } from '../errors.ts'
+import { startThread } from '../thread.ts'
 import type { PacMessage, PacWorkerData } from './pac-worker.ts'
 import { printable } from './proxy-answer.ts'
 
@@ -71,22 +71,13 @@ export async function runPac(
   }
 }
 
-/** A thread without this process's standard streams and environment. */
 function startWorker(workerData: PacWorkerData, port: MessagePort): Worker {
-  const options = {
+  const code = { asset: PAC_WORKER_ASSET, beside: import.meta.url, path: './pac-worker' }
+  return startThread(code, {
     workerData,
     transferList: [port],
-    env: {},
-    argv: [],
-    execArgv: [],
-    stdin: false,
-    stdout: true,
-    stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
-  }
-  if (isSea()) return new Worker(getAsset(PAC_WORKER_ASSET, 'utf8'), { ...options, eval: true })
-  const file = import.meta.url.endsWith('.ts') ? './pac-worker.ts' : './pac-worker.js'
-  return new Worker(new URL(file, import.meta.url), options)
+  })
 }
 
 interface Outcome {

@@ -28,6 +28,10 @@ const BAD: Readonly<Record<string, readonly [string, RegExp]>> = {
   'no element': ['text', /well formed/],
   'SHA-1': ['<a Algorithm="http://www.w3.org/2000/09/xmldsig#rsa-sha1"/>', /SHA-1/],
   'a digest by SHA-1': ["<a Algorithm='http://www.w3.org/2000/09/xmldsig#sha1'/>", /SHA-1/],
+  'SHA-1 by a reference to a character': [
+    '<a Algorithm="http://www.w3.org/2000/09/xmldsig&#35;rsa-sh&#x61;1"/>',
+    /SHA-1/,
+  ],
   HMAC: ['<a Algorithm="http://www.w3.org/2001/04/xmldsig-more#hmac-sha256"/>', /shared key/],
   depth: [`${'<a>'.repeat(XML_LIMITS.depth + 1)}${'</a>'.repeat(XML_LIMITS.depth + 1)}`, /deep/],
   'many elements': [`<a>${'<b/>'.repeat(XML_LIMITS.elements)}</a>`, /too many/],
