@@ -3,7 +3,6 @@ import { TunnelError } from '../shared/errors.ts'
 import type { ConnectorCredentials } from '../shared/identity/credentials.ts'
 import { parseResourceName } from '../shared/identity/names.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
-import type { Session } from '../shared/mux/session.ts'
 import type { Stream } from '../shared/mux/stream.ts'
 import type { StreamHandler } from '../shared/mux/stream-handler.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
@@ -11,7 +10,7 @@ import type { Network } from '../shared/network/network.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
 import { endsStreams, keepConnected } from '../shared/tunnel/reconnect.ts'
-import { Resumption } from '../shared/tunnel/resumption.ts'
+import { type OpeningPath, Resumption } from '../shared/tunnel/resumption.ts'
 
 /** Windows of all streams beyond 256 KiB each, in bytes. */
 const WINDOW_BUDGET_BYTES = 256 * 1024 * 1024
@@ -55,7 +54,7 @@ export class Connector {
     this.#options = options
     this.#effects = options.effects ?? realEffects
     this.#instance = this.#effects.randomBytes(16)
-    this.#resumption = new Resumption({ effects: this.#effects, session: () => this.#session() })
+    this.#resumption = new Resumption({ effects: this.#effects, path: () => this.#path() })
     // Whoever never asks for it must not be told by a crash.
     this.#ready.promise.catch(() => undefined)
     this.#done = keepConnected({
@@ -141,7 +140,7 @@ export class Connector {
     })
   }
 
-  #session(): Session {
+  #path(): OpeningPath {
     const tunnel = this.#tunnel
     if (tunnel === undefined) {
       this.#missedAt = this.#effects.now()
@@ -149,7 +148,7 @@ export class Connector {
     }
     // Long before its ids run out a session makes room for the next.
     if (tunnel.session.wantsRoll) tunnel.retire(ROLL_DRAIN_MS)
-    return tunnel.session
+    return { session: tunnel.session, relay: tunnel.relay.instance }
   }
 
   #onUp(tunnel: ClientTunnel): void {

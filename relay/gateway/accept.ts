@@ -111,7 +111,7 @@ function runSession(
     const certificate = principal.kind === 'connector' ? socket.getPeerX509Certificate() : undefined
     const arrival = { principal, hello, session, sourceAddress, certificate }
     const arrived = liveSession(context, arrival, (error) => link.close(error))
-    const greeting = answer(helloOk(arrived, hello.version, effects))
+    const greeting = answer(helloOk(arrived, hello.version, context))
     if (!isWelcome(arrived, context.requiredRelease)) return sendAway(arrived, greeting, context)
     live = arrived
     sessions.add(live, hello.held)
@@ -230,7 +230,7 @@ function sendAway(arrived: LiveSession, greeting: Uint8Array, { audit, log }: Ac
   arrived.close(new TunnelError('OUTDATED'))
 }
 
-function helloOk(live: LiveSession, version: number, effects: Effects): Uint8Array {
+function helloOk(live: LiveSession, version: number, { effects, sessions }: AcceptContext): Uint8Array {
   return encodeHelloOk({
     version,
     capabilities: live.linkKey === undefined ? [] : [LINKS_CAPABILITY],
@@ -238,6 +238,7 @@ function helloOk(live: LiveSession, version: number, effects: Effects): Uint8Arr
     generation: live.generation,
     pingIntervalMs: PING_INTERVAL_MS,
     clock: effects.date(),
+    instance: sessions.instance,
     ...(live.linkKey === undefined ? {} : { linkKey: live.linkKey }),
   })
 }

@@ -69,6 +69,8 @@ export interface SessionsOptions {
  * (docs/protocol.md section 8.5).
  */
 export class Sessions {
+  /** 16 random bytes that name this run of the relay. */
+  readonly instance: Uint8Array
   readonly #options: SessionsOptions
   /** By the place of their site. */
   readonly #agents = new Map<string, Set<LiveSession>>()
@@ -82,6 +84,7 @@ export class Sessions {
 
   constructor(options: SessionsOptions) {
     this.#options = options
+    this.instance = options.effects.randomBytes(16)
     this.#cancel = options.effects.after(EXPIRY_CHECK_MS, () => this.#watchExpiry())
   }
 
@@ -152,14 +155,20 @@ export class Sessions {
   }
 
   /**
-   * The session of a site's agents that a new stream to a resource does best on; only those of one agent where `agentId`
-   * names it. Agents whose target is well come first; where all fail, one of them is tried all the same.
-   * @throws {TunnelError} AGENT_OFFLINE
+   * The session of a site's agents that a new stream to a resource does best on; only those of one agent where `agent`
+   * names it, by its id or as `agentName` does. Agents whose target is well come first; where all fail, one of them is tried
+   * all the same.
+   * @throws {TunnelError} AGENT_OFFLINE; UNANSWERED where the process that is named is gone and another has its identity
    */
-  pickAgent(place: SitePlace, resource: string, agentId?: string): LiveSession {
-    const open = [...(this.#agents.get(siteKey(place)) ?? [])].filter(
-      ({ session, principal }) => session.isOpen && (agentId === undefined || principal.id === agentId),
+  pickAgent(place: SitePlace, resource: string, agent?: string): LiveSession {
+    const [id, instance] = agent?.split('/') ?? []
+    const peers = [...(this.#agents.get(siteKey(place)) ?? [])].filter(
+      ({ principal }) => id === undefined || principal.id === id,
     )
+    const mine = peers.filter((live) => instance === undefined || live.instance === instance)
+    if (peers.length > 0 && mine.length === 0)
+      throw new TunnelError('UNANSWERED', 'the agent was started anew')
+    const open = mine.filter(({ session }) => session.isOpen)
     const { effects } = this.#options
     const trusted = leastDoubted(open, resource, () => effects.random())
     const best = pickSession(trusted, effects.now())
@@ -254,6 +263,11 @@ export class Sessions {
     }
     live.close(new TunnelError('EXPIRED'))
   }
+}
+
+/** The process at the end of an agent's session, as ROUTED names it: another run of the same agent has another name. */
+export function agentName({ principal, instance }: Pick<LiveSession, 'principal' | 'instance'>): string {
+  return `${principal.id}/${instance}`
 }
 
 function siteKey({ tenantId, environment, site }: SitePlace): string {

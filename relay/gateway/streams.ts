@@ -18,8 +18,9 @@ import type { Enforcement } from '../enforcement/enforcement.ts'
 import type { Living, Opening } from '../enforcement/opening.ts'
 import type { RelayCounts } from '../metrics/counts.ts'
 import type { SitePlace } from '../store/store.ts'
-import type { LiveSession, Sessions } from './sessions.ts'
+import { agentName, type LiveSession, type Sessions } from './sessions.ts'
 import { Turns } from './turns.ts'
+import { type Sent, Whereabouts, type WhereaboutsOptions } from './whereabouts.ts'
 
 /** @throws {TunnelError} DENIED_BY_RELAY for what cannot be granted because it is no name */
 function nameOf(resource: string): ResourceName {
@@ -34,6 +35,8 @@ interface Forwarding {
   readonly meta: OpenMeta & { readonly trace: string }
   /** The route ends from now on where it is no longer allowed. */
   readonly watch: (living: Living) => void
+  /** The OPEN goes to an agent, where both ends may outlive the path. */
+  readonly note: (sent: Sent) => void
 }
 
 /** A stream of the relay's own. */
@@ -51,6 +54,7 @@ export interface StreamsOptions {
   readonly counts: RelayCounts
   readonly effects: Effects
   readonly log: Logger
+  readonly countAgents: WhereaboutsOptions['countAgents']
 }
 
 /** How streams come about at the relay: connectors' are authorised and routed, its own listeners' are opened here. */
@@ -60,6 +64,8 @@ export class Streams {
   readonly #turns = new WeakMap<LiveSession, Turns>()
 
   readonly #resumption: Resumption<Opening>
+  /** Of connectors' streams. */
+  readonly #whereabouts: Whereabouts
   /** Of the relay's own streams. */
   readonly #living = new WeakMap<Stream, Living>()
   /** Of the relay's own streams. */
@@ -69,13 +75,15 @@ export class Streams {
 
   constructor(options: StreamsOptions) {
     this.#options = options
+    this.#whereabouts = new Whereabouts({ ...options, instance: options.sessions.instance })
     const { sessions, enforcement, effects, log, counts } = options
     this.#resumption = new Resumption({
       effects,
-      session: (opening, agent) => {
+      path: (opening, agent) => {
         // A new path is asked for like a new stream.
         enforcement.check(opening)
-        return sessions.pickAgent(opening, opening.resource, agent).session
+        const live = sessions.pickAgent(opening, opening.resource, agent)
+        return { session: live.session, agent: agentName(live) }
       },
       onResumed: ({ resource, trace }, attempts) => {
         counts.resumes.note('OK')
@@ -112,6 +120,7 @@ export class Streams {
     const isSearch = isReattach(frame)
     let isAccepted = false
     let unwatch: () => void = () => undefined
+    let sent: Sent | undefined
     const tale = new StreamTale({
       ...{ audit, effects, tenantId, environment },
       actor: { kind: 'connector', id },
@@ -126,31 +135,33 @@ export class Streams {
         if (isSearch) counts.resumes.note('OK')
         tale.opened()
       },
-      ended: (wire, sent, received) => {
+      ended: (wire, up, down) => {
         unwatch()
         const { resource } = meta
         const code = codeFromWire(wire)
+        if (sent !== undefined) this.#whereabouts.ended(sent, code, isAccepted)
         if (!isAccepted && isSearch) counts.resumes.note(code)
         else if (!isAccepted) counts.refused('stream', code)
-        counts.carried(sent, received)
-        log.info({ trace, connector: id, resource, code, sent, received }, 'stream closed')
-        tale.closed(code, sent, received)
+        counts.carried(up, down)
+        log.info({ trace, connector: id, resource, code, sent: up, received: down }, 'stream closed')
+        tale.closed(code, up, down)
       },
     })
-    const { resource, protocol, secret, attempt, fresh, agent } = meta
+    const note = (it: Sent) => {
+      sent = it
+    }
     const watch = (living: Living) => {
       enforcement.add(living)
       unwatch = () => enforcement.remove(living)
     }
-    const onward = { resource, protocol, trace, secret, attempt, fresh, agent }
-    this.#forward({ route, frame, from, meta: onward, watch }).catch((error: unknown) => {
+    this.#forward({ route, frame, from, meta: { ...meta, trace }, watch, note }).catch((error: unknown) => {
       if (!isTunnelError(error)) log.error({ err: error, trace }, 'stream not routed')
       const code: ErrorCode = isTunnelError(error) ? error.code : 'INTERNAL'
       route.end(code, isTunnelError(error) ? error.detail : '')
     })
   }
 
-  async #forward({ route, frame, from, meta, watch }: Forwarding): Promise<void> {
+  async #forward({ route, frame, from, meta, watch, note }: Forwarding): Promise<void> {
     const { principal } = from
     const { site, resource } = nameOf(meta.resource)
     const { enforcement, sessions } = this.#options
@@ -173,16 +184,17 @@ export class Streams {
     await this.#turnsOf(from).run(async () => {
       if (!route.isOver) await enforcement.authorize(living)
     })
+    const place = { tenantId, environment, site }
+    await this.#whereabouts.check(frame, meta, place)
     if (route.isOver) return
-    const agent = sessions.pickAgent({ ...principal, site }, resource, meta.agent)
-    const onward = {
-      ...meta,
-      agent: undefined,
-      resource,
-      opener: `connector:${opener}`,
-      source: from.sourceAddress,
-    }
-    route.forward(agent.session, frame, encodeOpenMeta(onward))
+    const live = sessions.pickAgent(place, resource, this.#whereabouts.agentFor(frame, meta))
+    const { protocol, trace, secret, attempt, fresh } = meta
+    const onward = { resource, protocol, trace, secret, attempt, fresh }
+    const told = { opener: `connector:${opener}`, source: from.sourceAddress }
+    route.forward(live.session, frame, encodeOpenMeta({ ...onward, ...told }))
+    if (secret === undefined) return
+    note(this.#whereabouts.sent(secret, agentName(live)))
+    if (!isReattach(frame) || fresh === true) route.tellRouted(agentName(live))
   }
 
   /**

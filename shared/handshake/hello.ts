@@ -34,6 +34,8 @@ export interface HelloOk {
   readonly clock: number
   /** With the capability `links`: what proves that a further link belongs to the session. */
   readonly linkKey?: Uint8Array
+  /** 16 random bytes made when the relay started: a relay remembers what it did until it stops. */
+  readonly instance?: Uint8Array
 }
 
 /** A whole number from 0 on. */
@@ -71,6 +73,7 @@ const helloOkSchema = v.object({
   pingIntervalMs: v.pipe(uint, v.minValue(1_000), v.maxValue(120_000)),
   clock: uint,
   linkKey: v.optional(bytes(LINK_KEY_BYTES)),
+  instance: v.optional(bytes(16)),
 })
 
 /** CBOR of HELLO, at most 8,192 bytes. */
@@ -111,8 +114,12 @@ export function decodeHelloOk(meta: Uint8Array): HelloOk {
   if (hello.version < PROTOCOL_VERSIONS.min || hello.version > PROTOCOL_VERSIONS.max) {
     throw new TunnelError('PROTOCOL', `the relay chose revision ${hello.version}`)
   }
-  const { linkKey, ...rest } = hello
-  return linkKey === undefined ? rest : { ...rest, linkKey }
+  const { linkKey, instance, ...rest } = hello
+  return {
+    ...rest,
+    ...(linkKey === undefined ? {} : { linkKey }),
+    ...(instance === undefined ? {} : { instance }),
+  }
 }
 
 /** CBOR of a flat map; keys with undefined values are left out. */

@@ -18,8 +18,10 @@ export interface OpenMeta {
   readonly attempt?: number | undefined
   /** With REATTACH: the first OPEN was never answered, so an agent that does not know the secret opens anew. */
   readonly fresh?: boolean | undefined
-  /** With REATTACH, towards the relay: the agent that has the stream. */
+  /** With REATTACH, towards the relay: the agent that has the stream, or may have it; what OPEN_OK or ROUTED named last. */
   readonly agent?: string | undefined
+  /** With `fresh`, towards the relay: the relay process, by its `instance`, to which alone OPENs of this stream went. */
+  readonly relay?: Uint8Array | undefined
 }
 
 /** What OPEN_OK tells. */
@@ -44,6 +46,7 @@ const openSchema = v.object({
   attempt: v.optional(uint),
   fresh: v.optional(v.boolean()),
   agent: v.optional(text(64)),
+  relay: v.optional(bytes(16)),
 })
 
 const openOkSchema = v.object({

@@ -3,6 +3,7 @@ import {
   type ControlFrame,
   FLAG,
   FRAME,
+  MAX_AGENT_BYTES,
   MAX_DETAIL_BYTES,
   MAX_META_BYTES,
   MAX_PAYLOAD_BYTES,
@@ -11,6 +12,7 @@ import {
 const DETAIL = new TextDecoder('utf-8', { fatal: false })
 /** Characters that could forge a line or turn text round where a person reads the detail. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+const NOT_ASCII = /[^\x20-\x7e]/gu
 
 type Decoder = (flags: number, id: number, payload: Uint8Array) => ControlFrame
 
@@ -69,6 +71,16 @@ const DECODERS: Readonly<Record<number, { onLink: boolean; min: number; max: num
     min: 0,
     max: 0,
     decode: (flags, id) => ({ type: 'PATH_LOST', id, fin: (flags & FLAG.FIN) !== 0 }),
+  },
+  [FRAME.ROUTED]: {
+    onLink: false,
+    min: 1,
+    max: MAX_AGENT_BYTES,
+    decode: (_flags, id, payload) => ({
+      type: 'ROUTED',
+      id,
+      agent: DETAIL.decode(payload).replace(NOT_ASCII, '?'),
+    }),
   },
   [FRAME.PING]: {
     onLink: true,

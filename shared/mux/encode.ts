@@ -110,6 +110,12 @@ export function encodeControl(frame: ControlFrame): Uint8Array {
     }
     case 'PATH_LOST':
       return start(FRAME.PATH_LOST, frame.fin ? FLAG.FIN : 0, frame.id, 0)
+    case 'ROUTED': {
+      const agent = TEXT.encode(frame.agent)
+      const bytes = start(FRAME.ROUTED, 0, frame.id, agent.length)
+      bytes.set(agent, 8)
+      return bytes
+    }
     default:
       return encodeLinkFrame(frame)
   }

@@ -28,6 +28,9 @@ export const MAX_OFFSET = Number.MAX_SAFE_INTEGER
 /** Longest detail of RESET in bytes of UTF-8. */
 export const MAX_DETAIL_BYTES = 256
 
+/** Longest name of an agent in ROUTED, in bytes. */
+export const MAX_AGENT_BYTES = 64
+
 /** Longest CBOR item inside OPEN, OPEN_OK, GOAWAY, HELLO and NOTICE, in bytes. */
 export const MAX_META_BYTES = 8_192
 
@@ -48,6 +51,7 @@ export const FRAME = {
   PATH_LOST: 0x0f,
   NOTICE: 0x41,
   LINKS: 0x42,
+  ROUTED: 0x43,
 } as const
 
 /** The range of types that a receiver which does not know them skips unread; unknown types outside it are fatal. */
@@ -115,9 +119,10 @@ export type ControlFrame =
   | { readonly type: 'LINKS'; readonly id: 0; readonly wanted: number }
   | { readonly type: 'RESUME'; readonly id: number; readonly received: number }
   | { readonly type: 'PATH_LOST'; readonly id: number; readonly fin: boolean }
+  | { readonly type: 'ROUTED'; readonly id: number; readonly agent: string }
 
 /** A control frame that belongs to a stream, not to the link. */
 export type StreamFrame = Extract<
   ControlFrame,
-  { type: 'OPEN_OK' | 'RESET' | 'CREDIT' | 'STOP' | 'RESUME' | 'PATH_LOST' }
+  { type: 'OPEN_OK' | 'RESET' | 'CREDIT' | 'STOP' | 'RESUME' | 'PATH_LOST' | 'ROUTED' }
 >

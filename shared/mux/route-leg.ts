@@ -128,6 +128,10 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
     if (offset > this.#inLimit) this.#inLimit = offset
   }
 
+  sendRouted(agent: string): void {
+    this.#session.control(encodeControl({ type: 'ROUTED', id: this.id, agent }))
+  }
+
   sendReset(code: number, detail: string): void {
     this.#session.control(encodeControl({ type: 'RESET', id: this.id, code, consumed: 0, detail }))
   }
@@ -184,7 +188,8 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
       this.#route.lost(this, new TunnelError('SESSION_LOST'), false)
       return
     }
-    if (peer === undefined) return
+    // ROUTED is the relay's own word.
+    if (peer === undefined || frame.type === 'ROUTED') return
     if (frame.type === 'OPEN_OK') {
       this.#route.accepted(this)
       peer.allow(frame.maxOffset)

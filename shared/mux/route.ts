@@ -67,6 +67,11 @@ export class Route {
     for (const piece of this.#from.takeEarly()) to.pass(piece)
   }
 
+  /** Tells the opener which agent its OPEN went to, before that answers. */
+  tellRouted(agent: string): void {
+    this.#from.sendRouted(agent)
+  }
+
   /** Ends the route from here, towards both sides. */
   end(code: ErrorCode, detail = ''): void {
     if (this.#isOver) return

@@ -30,6 +30,8 @@ export class Stream implements Carried {
   onPathLost: ((error: TunnelError) => void) | undefined
   /** Called when the far end has answered on a new path. */
   onPathFound: (() => void) | undefined
+  /** The relay says which agent the OPEN of this stream goes to. */
+  onRouted: ((agent: string) => void) | undefined
   readonly #handler: StreamHandler
   readonly #send: SendHalf
   readonly #receive: ReceiveHalf
@@ -61,11 +63,6 @@ export class Stream implements Carried {
   /** True while no session carries the stream. */
   get isDetached(): boolean {
     return this.path.isDetached
-  }
-
-  /** Offset up to which the far end may send: what an OPEN for a new path says. */
-  get grantedOffset(): number {
-    return this.#receive.grantedOffset
   }
 
   get isOpening(): boolean {
@@ -250,6 +247,9 @@ export class Stream implements Carried {
         if (this.path.resumed()) this.onPathFound?.()
         this.path.wake()
         this.#offerRoom()
+        return
+      case 'ROUTED':
+        this.onRouted?.(frame.agent)
         return
       case 'PATH_LOST':
         if (frame.fin) this.lose(new TunnelError('SESSION_LOST', 'the relay lost the other side of the path'))

@@ -14,13 +14,24 @@ const RETRY_MS = { first: 100, most: 2_000 } as const
 /** Bytes of a stream's secret. */
 const SECRET_BYTES = 16
 
+/** A session to open streams on, and what is known beforehand of where an OPEN on it goes. */
+export interface OpeningPath {
+  readonly session: Session
+  /** The agent at its end; undefined where a relay chooses one. */
+  readonly agent?: string | undefined
+  /** The relay process at its end, by its `instance` in HELLO_OK. */
+  readonly relay?: Uint8Array | undefined
+}
+
 /** What an opener knows of a stream that may outlive its path. */
 interface Ticket<Context> {
   readonly context: Context
   readonly stream: Stream
   readonly meta: OpenMeta
-  /** The agent that has it; undefined until it answered. */
+  /** The agent that has it, or may have it before the answer; undefined where nobody named one. */
   agent: string | undefined
+  /** The relay process to which alone its OPENs went; undefined where that is not known. */
+  relay: Uint8Array | undefined
   attempt: number
   failures: number
   /** Why there is no path. */
@@ -31,8 +42,11 @@ interface Ticket<Context> {
 
 export interface ResumptionOptions<Context> {
   readonly effects: Effects
-  /** The session on which a stream looks for its agent; undefined: whichever. @throws {TunnelError} where there is none */
-  readonly session: (context: Context, agent: string | undefined) => Session
+  /**
+   * Where a stream looks for its agent; undefined: whichever.
+   * @throws {TunnelError} UNANSWERED where that agent is gone for good, others where there is no path now
+   */
+  readonly path: (context: Context, agent: string | undefined) => OpeningPath
   readonly graceMs?: number
   /** A stream has a path again, or was given up. For logs and counters. */
   readonly onResumed?: (meta: OpenMeta, attempts: number) => void
@@ -66,9 +80,9 @@ export class Resumption<Context> {
    */
   open(context: Context, meta: OpenMeta, handler: StreamHandler): Stream {
     const withSecret = { ...meta, secret: this.#options.effects.randomBytes(SECRET_BYTES) }
-    const session = this.#options.session(context, undefined)
+    const path = this.#options.path(context, undefined)
     let ticket: Ticket<Context> | undefined
-    const stream: Stream = session.open(
+    const stream: Stream = path.session.open(
       encodeOpenMeta(withSecret),
       {
         ...bound(handler),
@@ -91,7 +105,8 @@ export class Resumption<Context> {
       context,
       stream,
       meta: withSecret,
-      agent: undefined,
+      agent: path.agent,
+      relay: path.relay,
       attempt: 0,
       failures: 0,
       error: undefined,
@@ -101,6 +116,9 @@ export class Resumption<Context> {
     this.#tickets.add(ticket)
     const mine = ticket
     stream.onPathLost = (error) => this.#onPathLost(mine, error)
+    stream.onRouted = (agent) => {
+      if (stream.isOpening) mine.agent = agent
+    }
     return stream
   }
 
@@ -151,13 +169,17 @@ export class Resumption<Context> {
     const fresh = stream.isOpening
     ticket.attempt++
     try {
-      const session = this.#options.session(context, ticket.agent)
-      session.reopen(stream, encodeOpenMeta({ ...meta, attempt: ticket.attempt, fresh, agent: ticket.agent }))
+      const path = this.#options.path(context, ticket.agent)
+      const { attempt, agent } = ticket
+      const relay = fresh ? ticket.relay : undefined
+      path.session.reopen(stream, encodeOpenMeta({ ...meta, attempt, fresh, agent, relay }))
+      if (!isSame(ticket.relay, path.relay)) ticket.relay = undefined
       stream.onPathFound = () => this.#onPathFound(ticket)
     } catch (error) {
       if (!isTunnelError(error)) throw error
       ticket.error = error
-      this.#retry(ticket)
+      if (error.code === 'UNANSWERED') this.#giveUp(ticket)
+      else this.#retry(ticket)
     }
   }
 
@@ -168,7 +190,7 @@ export class Resumption<Context> {
 
   #giveUp({ stream, meta, error: cause }: Ticket<Context>): void {
     // What kept it from a path says on which leg it was lost.
-    const error = new TunnelError('SESSION_LOST', cause?.detail ?? '', {
+    const error = new TunnelError(stream.isOpening ? 'UNANSWERED' : 'SESSION_LOST', cause?.detail ?? '', {
       cause,
       ...(cause && { leg: cause.leg }),
     })
@@ -186,6 +208,10 @@ export class Resumption<Context> {
     this.#stopWaiting(ticket)
     this.#tickets.delete(ticket)
   }
+}
+
+function isSame(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  return one !== undefined && other !== undefined && Buffer.compare(one, other) === 0
 }
 
 /** The methods of `handler` as functions of their own, so that two of them can be replaced. */

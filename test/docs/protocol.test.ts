@@ -156,6 +156,7 @@ describe('the maps in docs/protocol.md', () => {
     pingIntervalMs: 20_000,
     clock: 1,
     linkKey: new Uint8Array(32),
+    instance: new Uint8Array(16),
   }
   const open = {
     resource: 'berlin/db',
@@ -167,6 +168,7 @@ describe('the maps in docs/protocol.md', () => {
     attempt: 1,
     fresh: true,
     agent: 'a1',
+    relay: new Uint8Array(16),
   }
   const maps: Record<string, [object, (meta: Uint8Array) => object]> = {
     hello: [hello, decodeHello],

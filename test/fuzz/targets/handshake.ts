@@ -22,6 +22,7 @@ const HELLO_OK = {
   generation: 3,
   pingIntervalMs: 20_000,
   clock: 1_800_000_000_000,
+  instance: new Uint8Array(16),
 }
 
 const OPEN = {
@@ -34,6 +35,7 @@ const OPEN = {
   attempt: 1,
   fresh: true,
   agent: 'a1',
+  relay: new Uint8Array(16),
 }
 
 const OPEN_OK = { dialMs: 3, agent: 'a1', resumable: true }

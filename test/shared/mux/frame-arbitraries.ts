@@ -35,6 +35,7 @@ export function frameOf({ id, offset, bytes }: FrameParts): fc.Arbitrary<AnyFram
     fc.record({ type: is('CREDIT'), id, maxOffset: offset, consumed: offset, fin: fc.boolean() }),
     fc.record({ type: is('STOP'), id, code: u32 }),
     fc.record({ type: is('RESUME'), id, received: offset }),
+    fc.record({ type: is('ROUTED'), id, agent: fc.stringMatching(/^[ -~]{1,64}$/) }),
     fc.record({ type: is('PATH_LOST'), id, fin: fc.boolean() }),
     fc.record({ type: is('PING', 'PONG'), id: link, opaque: fc.uint8Array({ minLength: 8, maxLength: 8 }) }),
     fc.record({ type: is('ACK'), id: link, received: offset, holdUs: u32 }),

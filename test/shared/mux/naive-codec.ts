@@ -25,7 +25,7 @@ const TYPE_OF = [
 ] as const
 
 /** What a receiver may skip. */
-const SKIPPABLE_TYPE = { NOTICE: 0x41, LINKS: 0x42 } as const
+const SKIPPABLE_TYPE = { NOTICE: 0x41, LINKS: 0x42, ROUTED: 0x43 } as const
 
 export function naiveEncode(frame: AnyFrame): Uint8Array {
   const body = naiveBody(frame)
@@ -33,7 +33,7 @@ export function naiveEncode(frame: AnyFrame): Uint8Array {
   const view = new DataView(whole.buffer)
   view.setUint8(
     0,
-    frame.type === 'NOTICE' || frame.type === 'LINKS'
+    frame.type === 'NOTICE' || frame.type === 'LINKS' || frame.type === 'ROUTED'
       ? SKIPPABLE_TYPE[frame.type]
       : TYPE_OF.indexOf(frame.type),
   )
@@ -81,6 +81,8 @@ function naiveBody(frame: AnyFrame): Uint8Array {
     case 'HELLO_OK':
     case 'NOTICE':
       return frame.meta
+    case 'ROUTED':
+      return new TextEncoder().encode(frame.agent)
     case 'LINKS':
       return Uint8Array.of(frame.wanted)
     case 'RESUME':
@@ -99,7 +101,7 @@ export function naiveDecode(bytes: Uint8Array): AnyFrame | undefined {
   const id = view.getUint32(4)
   const body = bytes.subarray(8)
   refuseUnless(length <= 16_368 && length === body.length)
-  const skippable = type === 0x41 ? 'NOTICE' : type === 0x42 ? 'LINKS' : undefined
+  const skippable = ([undefined, 'NOTICE', 'LINKS', 'ROUTED'] as const)[type - 0x40]
   if (type >= 0x40 && type < 0x80 && skippable === undefined) return undefined
   const name = skippable ?? TYPE_OF[type]
   if (name === undefined) throw new TunnelError('PROTOCOL')
@@ -183,6 +185,9 @@ function naiveFields(
     case 'NOTICE':
       sized(1, 8_192)
       return { type: head.name, id: 0, meta: body.slice() }
+    case 'ROUTED':
+      sized(1, 64)
+      return { type: 'ROUTED', id, agent: new TextDecoder().decode(body).replace(/[^ -~]/gu, '?') }
     case 'LINKS':
       sized(1, 1)
       return { type: 'LINKS', id: 0, wanted: body[0] as number }

@@ -74,7 +74,7 @@ export class SurvivalWorld {
     this.#isRelayed = isRelayed
     this.#budgetBytes = this.below(2) * 64 * 1_048_576
     this.kept = new KeptStreams(this.effects, LOG)
-    this.resumption = new Resumption({ effects: this.effects, session: () => this.#session() })
+    this.resumption = new Resumption({ effects: this.effects, path: () => ({ session: this.#session() }) })
     if (isRelayed) this.#connectAgent()
     this.#connectConnector()
     this.effects.advance(1_000)
