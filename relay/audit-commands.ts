@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
-import type { AuditFlags, ChainFlags, VerifyFlags } from './audit/show.ts'
+import type { AuditFlags, ChainFlags } from './audit/show.ts'
+import type { VerifyFlags } from './audit/verify-command.ts'
 import type { AddOptions } from './delivery-commands.ts'
-import { relayCommand, type TenantFlags, tenantCommand } from './relay-command.ts'
+import { askingCommand, type TenantFlags, tenantCommand } from './relay-command.ts'
 
 /** Adds `audit` and its commands to the program. */
 export function register(program: Command): void {
@@ -11,15 +12,18 @@ export function register(program: Command): void {
     .description('what happened at the relay, and whether anybody changed it')
   addVerify(audit)
   addList(audit)
+  addFollow(audit)
   addExport(audit)
   addCheckpoint(audit)
   addDeliveries(audit)
 }
 
 function chainCommand(parent: Command, name: string, description: string): Command {
-  return relayCommand(parent, name, description)
-    .option('--tenant <NAME>', 'whose chain', 'default')
-    .option('--relay', 'the chain of the relay itself instead')
+  return askingCommand(parent, name, description).option(
+    '--tenant <NAME>',
+    'whose chain; @relay for that of the relay itself',
+    'default',
+  )
 }
 
 function searchCommand(parent: Command, name: string, description: string): Command {
@@ -35,14 +39,15 @@ function searchCommand(parent: Command, name: string, description: string): Comm
 }
 
 function addVerify(audit: Command): void {
-  relayCommand(audit, 'verify', 'read the chains and say whether every record is what was written')
-    .option('--tenant <NAME>', 'one chain only')
-    .option('--relay', 'the chain of the relay itself only')
+  askingCommand(audit, 'verify', 'read the chains and say whether every record is what was written')
+    .option('--tenant <NAME>', 'one chain only; @relay for that of the relay itself')
     .option('--checkpoint <FILE>', 'what audit checkpoint printed once, from where the relay cannot reach it')
+    .option('--export <FILE|->', 'what audit export wrote as JSON, all of it, in the place of a relay')
+    .option('--ca <FILE>', "certificate of the relay's CA, for an export with a checkpoint")
     .action(
-      runAction(async ({ signal, output }, flags: VerifyFlags) => {
-        const { verify } = await import('./audit/show.ts')
-        await verify({ ...flags, signal, output })
+      runAction(async ({ signal, output, terminal }, flags: VerifyFlags) => {
+        const { verify } = await import('./audit/verify-command.ts')
+        await verify({ ...flags, signal, output, stdin: terminal.stdin })
       }),
     )
 }
@@ -55,6 +60,17 @@ function addList(audit: Command): void {
       runAction(async ({ signal, output }, flags: AuditFlags & { limit: string; before?: string }) => {
         const { list } = await import('./audit/show.ts')
         await list({ ...flags, signal, output })
+      }),
+    )
+}
+
+function addFollow(audit: Command): void {
+  searchCommand(audit, 'follow', 'show records as they are written, until it is ended')
+    .option('--after <SEQ>', 'what came after this number before')
+    .action(
+      runAction(async ({ signal, output }, flags: AuditFlags & { after?: string }) => {
+        const { follow } = await import('./audit/show.ts')
+        await follow({ ...flags, signal, output })
       }),
     )
 }

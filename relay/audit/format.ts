@@ -13,13 +13,18 @@ export function recordJson(record: AuditRecord) {
   }
 }
 
+/** What {@link recordJson} gives, or another relay, which may know more kinds of actors. */
+export type RecordJson = Omit<ReturnType<typeof recordJson>, 'actor'> & {
+  readonly actor: { readonly kind: string; readonly id: string }
+}
+
 /** A record in one line for people. */
-export function recordLine(record: AuditRecord): string {
+export function recordLine(record: RecordJson): string {
   const { seq, time, actor, source, action, object, outcome, detail, environment } = record
   const who = actor.id === '' ? actor.kind : `${actor.kind}:${actor.id}`
   const where = environment === '' ? [] : [environment]
   return [
-    ...[`${seq}`, new Date(time).toISOString(), outcome.padEnd(8), action.padEnd(16), object],
+    ...[`${seq}`, time, outcome.padEnd(8), action.padEnd(16), object],
     ...['by', who, 'from', source, ...where, detail],
   ]
     .filter((word) => word !== '')
@@ -35,8 +40,7 @@ const COLUMNS = [
 export const CSV_HEAD = COLUMNS.join(',')
 
 /** A record as one line of CSV (RFC 4180). */
-export function recordCsv(record: AuditRecord): string {
-  const { actor, ...json } = recordJson(record)
+export function recordCsv({ actor, ...json }: RecordJson): string {
   const { tenant, seq, time, environment, source, action, object, outcome, trace, detail, hash } = json
   const cells = [tenant, `${seq}`, time, environment, actor.kind, actor.id, source]
   return [...cells, action, object, outcome, trace, detail, hash].map(cell).join(',')
@@ -60,6 +64,9 @@ export function checkpointJson({ tenantId, seq, time, hash, signature }: AuditCh
     signature: Buffer.from(signature).toString('base64'),
   }
 }
+
+/** What {@link checkpointJson} gives. */
+export type CheckpointJson = ReturnType<typeof checkpointJson>
 
 /** Milliseconds since 1970 of an RFC 3339 time or a plain date. @throws {TunnelError} CONFIG */
 export function parseTime(text: string): number {

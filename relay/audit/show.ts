@@ -1,21 +1,17 @@
 import { once } from 'node:events'
-import { readFile, stat } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
-import * as v from 'valibot'
 import type { Output } from '../../shared/cli/output.ts'
 import { ERRORS, TunnelError } from '../../shared/errors.ts'
 import { isAuditAction } from './actions.ts'
-import { checkpointOf, checkpointSchema, newestCheckpoint } from './checkpoint.ts'
-import { CSV_HEAD, checkpointJson, parseTime, recordCsv, recordJson, recordLine } from './format.ts'
-import { openAuditReader } from './reader.ts'
-import { RELAY_CHAIN } from './record.ts'
-import { AUDIT_PAGE_MAX, type AuditCheckpoint, type AuditFilter } from './store.ts'
-import { verifyChain } from './verify.ts'
+import { CSV_HEAD, parseTime, recordCsv, recordLine } from './format.ts'
+import { AUDIT_ACTOR_KINDS } from './record.ts'
+import { openSource, type SourceOptions } from './source.ts'
+import { AUDIT_PAGE_MAX, type AuditFilter } from './store.ts'
 
 export interface ChainFlags {
   readonly data: string
+  readonly relay?: string
   readonly tenant: string
-  readonly relay?: boolean
 }
 
 export interface AuditFlags extends ChainFlags {
@@ -29,113 +25,65 @@ export interface AuditFlags extends ChainFlags {
   readonly trace?: string
 }
 
-export interface VerifyFlags {
-  readonly data: string
-  readonly tenant?: string
-  readonly relay?: boolean
-  readonly checkpoint?: string
-}
-
-interface Context {
-  readonly signal: AbortSignal
+interface Context extends SourceOptions {
   readonly output: Output
-}
-
-/** Largest file with a checkpoint, in bytes. */
-const CHECKPOINT_MAX_BYTES = 65_536
-
-/**
- * `sallyport audit verify`.
- * @throws {TunnelError} AUDIT where a chain does not hold
- */
-export async function verify(options: VerifyFlags & Context): Promise<void> {
-  const { output, signal } = options
-  await using reader = await openAuditReader(options.data)
-  const witnessed = options.checkpoint === undefined ? [] : [await readCheckpoint(options.checkpoint)]
-  const known = await reader.chains()
-  const wanted = options.relay === true ? RELAY_CHAIN : options.tenant
-  // A chain that a checkpoint speaks of was there once.
-  const all = new Set([...known, ...witnessed.map(({ tenantId }) => tenantId)])
-  const chains = wanted === undefined ? [...all] : [checkChain(wanted, all)]
-  const faults: string[] = []
-  for (const tenantId of chains) {
-    signal.throwIfAborted()
-    const { store, certificate } = reader
-    const { records, vouchedTo, fault } = await verifyChain({ store, tenantId, certificate, witnessed })
-    const verdict = fault === undefined ? 'holds' : `DOES NOT HOLD: ${fault.text}`
-    output.result(
-      { tenant: tenantId, records, vouchedTo, holds: fault === undefined, ...(fault && { fault }) },
-      `${tenantId}  ${records} records, the first ${vouchedTo} signed: ${verdict}`,
-    )
-    if (fault !== undefined) faults.push(`${tenantId}: ${fault.text}.`)
-  }
-  if (faults.length > 0) throw new TunnelError('AUDIT', faults.join(' '))
 }
 
 /** `sallyport audit list`. */
 export async function list(
   options: AuditFlags & Context & { limit: string; before?: string },
 ): Promise<void> {
-  const { output } = options
+  const { tenant, output } = options
   const limit = wholeNumber(options.limit, '--limit', AUDIT_PAGE_MAX)
   const filter = filterOf(options)
-  await using reader = await openAuditReader(options.data)
-  const chain = chainOf(options, await reader.chains())
-  let cursor = options.before === undefined ? undefined : wholeNumber(options.before, '--before')
+  let behind = options.before === undefined ? undefined : wholeNumber(options.before, '--before')
+  await using source = await openSource(options)
   let left = limit
   do {
-    const page = await reader.store.readAudit(chain, { filter, cursor, order: 'newest', limit: left })
-    for (const record of page.records) output.result(recordJson(record), recordLine(record))
-    left -= page.records.length
-    cursor = page.next
+    const page = await source.page(tenant, { filter, behind, order: 'newest', limit: left })
+    for (const record of page.items) output.result(record, recordLine(record))
+    left -= page.items.length
+    behind = page.next
     options.signal.throwIfAborted()
-  } while (left > 0 && cursor !== undefined)
-  if (cursor !== undefined) output.note(`more: --before ${cursor}`)
+  } while (left > 0 && behind !== undefined)
+  if (behind !== undefined) output.note(`more: --before ${behind}`)
+}
+
+/** `sallyport audit follow`: until it is ended. */
+export async function follow(options: AuditFlags & Context & { after?: string }): Promise<void> {
+  const { tenant, output } = options
+  const filter = filterOf(options)
+  const after = options.after === undefined ? undefined : wholeNumber(options.after, '--after')
+  await using source = await openSource(options)
+  for await (const record of source.follow(tenant, filter, after)) output.result(record, recordLine(record))
 }
 
 /** `sallyport audit export`: waits for who reads it, and holds one page at a time. */
 export async function exportRecords(
   options: AuditFlags & Context & { csv?: boolean; after?: string; stdout: Writable },
 ): Promise<void> {
-  const { stdout, signal, csv = false } = options
+  const { tenant, stdout, signal, csv = false } = options
   const filter = filterOf(options)
-  await using reader = await openAuditReader(options.data)
-  const chain = chainOf(options, await reader.chains())
-  if (csv) stdout.write(`${CSV_HEAD}\r\n`)
-  let cursor = options.after === undefined ? undefined : wholeNumber(options.after, '--after')
+  let behind = options.after === undefined ? undefined : wholeNumber(options.after, '--after')
+  await using source = await openSource(options)
+  let head = csv ? `${CSV_HEAD}\r\n` : ''
   do {
-    const page = await reader.store.readAudit(chain, {
-      filter,
-      cursor,
-      order: 'oldest',
-      limit: AUDIT_PAGE_MAX,
-    })
-    const lines = page.records.map((record) =>
-      csv ? `${recordCsv(record)}\r\n` : `${JSON.stringify(recordJson(record))}\n`,
+    const page = await source.page(tenant, { filter, behind, order: 'oldest', limit: AUDIT_PAGE_MAX })
+    const lines = page.items.map((record) =>
+      csv ? `${recordCsv(record)}\r\n` : `${JSON.stringify(record)}\n`,
     )
-    if (!stdout.write(lines.join(''))) await once(stdout, 'drain', { signal })
-    cursor = page.next
+    if (!stdout.write(head + lines.join(''))) await once(stdout, 'drain', { signal })
+    head = ''
+    behind = page.next
     signal.throwIfAborted()
-  } while (cursor !== undefined)
+  } while (behind !== undefined)
 }
 
 /** `sallyport audit checkpoint`. */
 export async function checkpoint(options: ChainFlags & Context): Promise<void> {
-  await using reader = await openAuditReader(options.data)
-  const chain = chainOf(options, await reader.chains())
-  const newest = await newestCheckpoint(reader.store, chain)
-  const json = checkpointJson(newest)
-  options.output.result(json, JSON.stringify(json))
-}
-
-function chainOf(flags: ChainFlags, known: readonly string[]): string {
-  return checkChain(flags.relay === true ? RELAY_CHAIN : flags.tenant, new Set(known))
-}
-
-/** @throws {TunnelError} NOT_FOUND */
-function checkChain(chain: string, known: ReadonlySet<string>): string {
-  if (known.has(chain)) return chain
-  throw new TunnelError('NOT_FOUND', `There is no tenant ${chain}.`, { next: 'sallyport relay tenant list' })
+  await using source = await openSource(options)
+  const newest = await source.checkpoint(options.tenant)
+  options.output.result(newest, JSON.stringify(newest))
 }
 
 /** @throws {TunnelError} CONFIG for a filter that can match nothing */
@@ -148,6 +96,9 @@ function filterOf(flags: AuditFlags): AuditFilter {
     throw new TunnelError('CONFIG', `There is no code ${outcome}: docs/errors.md has them all.`)
   }
   const [actorKind, ...actorId] = flags.actor?.split(':') ?? []
+  if (actorKind !== undefined && !AUDIT_ACTOR_KINDS.some((kind) => kind === actorKind)) {
+    throw new TunnelError('CONFIG', `An actor is one of ${AUDIT_ACTOR_KINDS.join(', ')}, not ${actorKind}.`)
+  }
   return {
     from: flags.from === undefined ? undefined : parseTime(flags.from),
     until: flags.until === undefined ? undefined : parseTime(flags.until),
@@ -166,19 +117,4 @@ function wholeNumber(text: string, flag: string, max: number = Number.MAX_SAFE_I
   const value = /^\d{1,15}$/.test(text) ? Number(text) : 0
   if (value >= 1 && value <= max) return value
   throw new TunnelError('CONFIG', `${flag} is a whole number from 1 to ${max}.`)
-}
-
-/** @throws {TunnelError} CONFIG where the file is none that `audit checkpoint` printed */
-async function readCheckpoint(path: string): Promise<AuditCheckpoint> {
-  const { size } = await stat(path).catch((cause: unknown) => {
-    throw new TunnelError('CONFIG', `${path} cannot be read.`, { cause })
-  })
-  if (size <= CHECKPOINT_MAX_BYTES) {
-    const parsed = v.safeParse(
-      v.pipe(v.string(), v.parseJson(), checkpointSchema),
-      await readFile(path, 'utf8'),
-    )
-    if (parsed.success) return checkpointOf(parsed.output)
-  }
-  throw new TunnelError('CONFIG', `${path} is not what "sallyport audit checkpoint" prints.`)
 }

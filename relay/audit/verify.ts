@@ -43,31 +43,41 @@ export interface VerifyOptions {
  * does.
  */
 export async function verifyChain(options: VerifyOptions): Promise<AuditVerdict> {
-  const { store, tenantId, signal } = options
   // Before the records: the relay may be running, and a checkpoint never vouches for a record that is written later.
-  const all = await readCheckpoints(options)
-  const forged = all.find((one) => !isCheckpointGenuine(options.certificate, one))
-  const genuine = new Map<number, AuditCheckpoint[]>()
-  for (const one of all) {
-    if (isCheckpointGenuine(options.certificate, one)) {
-      genuine.set(one.seq, [...(genuine.get(one.seq) ?? []), one])
-    }
-  }
+  const checkpoints = await readCheckpoints(options)
+  const isGenuine = (one: AuditCheckpoint) => isCheckpointGenuine(options.certificate, one)
+  return verifyRecords(pagesOf(options), checkpoints, isGenuine)
+}
+
+/** {@link verifyChain} for records that come from elsewhere, a page after the other. */
+export async function verifyRecords(
+  pages: AsyncIterable<readonly AuditRecord[]>,
+  checkpoints: readonly AuditCheckpoint[],
+  isGenuine: (checkpoint: AuditCheckpoint) => boolean,
+): Promise<AuditVerdict> {
+  const forged = checkpoints.find((one) => !isGenuine(one))
+  const genuine = Map.groupBy(checkpoints.filter(isGenuine), ({ seq }) => seq)
   let walk: Walk = { seq: 0, hash: CHAIN_START, vouchedTo: 0 }
-  let cursor: number | undefined
-  do {
-    const page = await store.readAudit(tenantId, { order: 'oldest', limit: PAGE, cursor })
-    for (const record of page.records) {
+  for await (const page of pages) {
+    for (const record of page) {
       const fault = faultOf(record, walk, genuine.get(record.seq) ?? [])
       if (fault !== undefined) return { records: walk.seq, vouchedTo: walk.vouchedTo, fault }
       const { seq, hash } = record
       walk = { seq, hash, vouchedTo: genuine.has(seq) ? seq : walk.vouchedTo }
     }
+  }
+  return { records: walk.seq, vouchedTo: walk.vouchedTo, fault: endFault(walk, [...genuine.keys()], forged) }
+}
+
+async function* pagesOf({ store, tenantId, signal }: VerifyOptions): AsyncGenerator<readonly AuditRecord[]> {
+  let cursor: number | undefined
+  do {
+    const page = await store.readAudit(tenantId, { order: 'oldest', limit: PAGE, cursor })
+    yield page.records
     cursor = page.next
     await setImmediate()
     signal?.throwIfAborted()
   } while (cursor !== undefined)
-  return { records: walk.seq, vouchedTo: walk.vouchedTo, fault: endFault(walk, [...genuine.keys()], forged) }
 }
 
 interface Walk {

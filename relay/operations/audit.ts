@@ -63,7 +63,12 @@ export function auditFilterOf({
   return { from, until, environment, actorKind, actorId, action, object, outcome, traceId: trace }
 }
 
-/** A number of a record; opaque for whoever gets it. */
+/** The cursor that goes on behind the record of a number: what {@link listAudit} gives as `next`. */
+export function auditCursor(seq: number): string {
+  return `r${seq}`
+}
+
+/** What {@link auditCursor} makes; opaque for whoever gets it. */
 const cursor = v.pipe(
   v.string(),
   v.regex(/^r\d{1,15}$/),
@@ -89,7 +94,7 @@ export const listAudit = operation({
       ...{ order, limit, cursor: from },
       filter: auditFilterOf(filter),
     })
-    const next = page.next === undefined ? {} : { next: `r${page.next}` }
+    const next = page.next === undefined ? {} : { next: auditCursor(page.next) }
     return { items: page.records.map(recordJson), ...next }
   },
 })

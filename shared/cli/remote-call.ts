@@ -58,26 +58,14 @@ export async function callRemote(
   { method, path, body }: RemoteRequest,
   { signal, timeoutMs = 30_000 }: RemoteOptions,
 ): Promise<unknown> {
-  const { address, ca, token } = relay
-  const content = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
-  const request = httpsRequest({
-    ...tlsOf(address, ca),
-    host: address.host,
-    port: address.port,
-    method,
-    path,
-    agent: false,
-    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-    headers: {
-      accept: 'application/json',
-      ...(token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
-      ...(content === undefined
-        ? {}
-        : { 'content-type': 'application/json', 'content-length': content.length }),
-    },
-  })
+  const { address } = relay
+  const asked = requestOf(
+    relay,
+    { method, path, body },
+    AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+  )
   try {
-    const response = await send(request, content)
+    const response = await send(asked)
     const text = await readAll(response)
     if (response.statusCode === 200) return JSON.parse(text)
     throw problemOf(response.statusCode ?? 0, text)
@@ -86,8 +74,62 @@ export async function callRemote(
     if (error instanceof SyntaxError) throw notUnderstood(200)
     throw relayConnectError(error, address)
   } finally {
-    request.destroy()
+    asked.request.destroy()
   }
+}
+
+/** A relay says something at least so often while it answers by a stream, in ms: its live streams do each 15 s. */
+const STREAM_SILENCE_MS = 60_000
+
+/**
+ * Asks the API of a relay for an answer that is a stream of bytes, as long as it may be.
+ * @throws {TunnelError} as {@link callRemote}; RELAY_UNREACHABLE where it breaks off or falls silent
+ */
+export async function* streamRemote(
+  relay: RemoteRelay,
+  { method, path, body }: RemoteRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void> {
+  const { address } = relay
+  const asked = requestOf(relay, { method, path, body }, signal)
+  asked.request.setTimeout(STREAM_SILENCE_MS, () =>
+    asked.request.destroy(new TunnelError('RELAY_UNREACHABLE', 'It says nothing any more.')),
+  )
+  try {
+    const response = await send(asked)
+    if (response.statusCode !== 200) throw problemOf(response.statusCode ?? 0, await readAll(response))
+    yield* response as AsyncIterable<Buffer>
+  } catch (error) {
+    signal.throwIfAborted()
+    throw relayConnectError(error, address)
+  } finally {
+    asked.request.destroy()
+  }
+}
+
+interface AskedRequest {
+  readonly request: ClientRequest
+  readonly content: Buffer | undefined
+}
+
+function requestOf(
+  { address, ca, token }: RemoteRelay,
+  { method, path, body }: RemoteRequest,
+  signal: AbortSignal,
+): AskedRequest {
+  const content = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
+  const request = httpsRequest({
+    ...tlsOf(address, ca),
+    ...{ host: address.host, port: address.port, method, path, agent: false, signal },
+    headers: {
+      accept: 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
+      ...(content === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': content.length }),
+    },
+  })
+  return { request, content }
 }
 
 function tlsOf({ host }: RelayAddress, ca: string | undefined) {
@@ -95,11 +137,11 @@ function tlsOf({ host }: RelayAddress, ca: string | undefined) {
   return trust === undefined ? relayHandshakeOptions(host) : relayTlsOptions(trust)
 }
 
-function send(request: ClientRequest, body: Buffer | undefined): Promise<IncomingMessage> {
+function send({ request, content }: AskedRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.on('response', resolve)
     request.on('error', reject)
-    request.end(body)
+    request.end(content)
   })
 }
 
