@@ -12,10 +12,11 @@ import { exportKey, fingerprint, formatFingerprint, generateKey, importKey } fro
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
 import type { NetworkChoice } from '../shared/network/choice.ts'
 import { DIRECT_NETWORK, type Network } from '../shared/network/network.ts'
+import { firstReachable } from '../shared/network/relay-answer.ts'
 import { Secret } from '../shared/secret.ts'
 import { fetchPinnedCa } from './first-contact.ts'
 import { type AgentIdentity, belongTogether, readIdentity, writeIdentity } from './identity-store.ts'
-import { firstReachable, postToRelay } from './relay-request.ts'
+import { postToRelay } from './relay-request.ts'
 import { writeSettings } from './settings.ts'
 
 /** How long one connection to the relay may take, from dialling to the answer, in milliseconds. */

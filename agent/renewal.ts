@@ -5,10 +5,11 @@ import { RENEW_PATH, type RenewRequest, renewResponseSchema } from '../shared/id
 import { exportKey, generateKey } from '../shared/identity/keys.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
 import type { Network } from '../shared/network/network.ts'
+import { firstReachable } from '../shared/network/relay-answer.ts'
 import { Secret } from '../shared/secret.ts'
 import { withDeadline } from './enrollment.ts'
 import { type AgentIdentity, belongTogether, writeIdentity } from './identity-store.ts'
-import { firstReachable, postToRelay } from './relay-request.ts'
+import { postToRelay } from './relay-request.ts'
 
 /** Longest single sleep in milliseconds: after it the wall clock is read again, as a machine may have been asleep. */
 const SLEEP_MAX_MS = 60_000

@@ -18,7 +18,7 @@ import {
   type SealedContent,
   sealedAnswerSchema,
 } from '../shared/identity/sealed-request.ts'
-import { type Answer, exchange, type RelayRoad } from './relay-exchange.ts'
+import { type Answer, exchange, type RelayRoad } from '../shared/network/relay-exchange.ts'
 
 /**
  * Asks a relay for an offer, which is not checked yet: whoever stands in between may have made it.

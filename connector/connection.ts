@@ -1,8 +1,13 @@
 import { type Effects, realEffects } from '../shared/effects.ts'
-import { TunnelError } from '../shared/errors.ts'
-import type { ConnectorCredentials } from '../shared/identity/credentials.ts'
+import { isTunnelError, TunnelError } from '../shared/errors.ts'
+import {
+  areTokenCredentials,
+  type ConnectorCredentials,
+  type TokenCredentials,
+} from '../shared/identity/credentials.ts'
 import { parseResourceName } from '../shared/identity/names.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import type { Session } from '../shared/mux/session.ts'
 import type { Stream } from '../shared/mux/stream.ts'
 import type { StreamHandler } from '../shared/mux/stream-handler.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
@@ -10,7 +15,10 @@ import type { Network } from '../shared/network/network.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
 import { endsStreams, keepConnected } from '../shared/tunnel/reconnect.ts'
-import { type OpeningPath, Resumption } from '../shared/tunnel/resumption.ts'
+import { Resumption } from '../shared/tunnel/resumption.ts'
+import { certificateProof } from './identity/certificate-proof.ts'
+import type { Proof } from './identity/proof.ts'
+import { TokenProof } from './identity/token-proof.ts'
 
 /** Windows of all streams beyond 256 KiB each, in bytes. */
 const WINDOW_BUDGET_BYTES = 256 * 1024 * 1024
@@ -22,7 +30,7 @@ const ROLL_DRAIN_MS = 24 * 3_600_000
 const DEMAND_MS = 5_000
 
 export interface ConnectorOptions {
-  readonly credentials: ConnectorCredentials
+  readonly credentials: ConnectorCredentials | TokenCredentials
   /** Told of each failure to reach the relay; the connector goes on trying. */
   readonly onDown?: (error: TunnelError, retryMs: number) => void
   /** Told each time the tunnel stands. */
@@ -42,7 +50,9 @@ export class Connector {
   readonly #stop = new AbortController()
   readonly #tunnels = new Set<ClientTunnel>()
   readonly #resumption: Resumption<string>
+  readonly #proof: Proof
   readonly #done: Promise<void>
+  #kept: Promise<void> | undefined
   #attempt = 0
   #tunnel: ClientTunnel | undefined
   #lastError: TunnelError | undefined
@@ -54,7 +64,8 @@ export class Connector {
     this.#options = options
     this.#effects = options.effects ?? realEffects
     this.#instance = this.#effects.randomBytes(16)
-    this.#resumption = new Resumption({ effects: this.#effects, path: () => this.#path() })
+    this.#resumption = new Resumption({ effects: this.#effects, session: () => this.#session() })
+    this.#proof = proofOf(options, this.#effects)
     // Whoever never asks for it must not be told by a crash.
     this.#ready.promise.catch(() => undefined)
     this.#done = keepConnected({
@@ -113,19 +124,37 @@ export class Connector {
     this.#stop.abort(new TunnelError('CANCELLED'))
     for (const tunnel of this.#tunnels) tunnel.close(new TunnelError('CANCELLED'))
     await this.#done
+    await this.#kept
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
-  #connect(signal: AbortSignal): Promise<ClientTunnel> {
+  async #connect(signal: AbortSignal): Promise<ClientTunnel> {
+    await this.#proof.ready(signal)
+    try {
+      return await this.#open(signal)
+    } catch (error) {
+      if (!isTunnelError(error) || error.code !== 'IDENTITY') throw error
+      if (!(await this.#proof.replace(signal))) throw error
+      return this.#open(signal)
+    }
+  }
+
+  #open(signal: AbortSignal): Promise<ClientTunnel> {
     const { credentials, mask, network } = this.#options
+    const { serverName, ca } = credentials
     const address = credentials.addresses[this.#attempt++ % credentials.addresses.length] as RelayAddress
     return openClientTunnel({
       path: '/v1/connector',
       address,
-      identity: () => ({ ...credentials, ...(network === undefined ? {} : { network }) }),
+      identity: () => ({
+        serverName,
+        ca,
+        ...this.#proof.shown,
+        ...(network === undefined ? {} : { network }),
+      }),
       hello: () => ({
         instance: this.#instance,
         held: [...this.#tunnels].map((tunnel) => tunnel.relay.session),
@@ -140,7 +169,7 @@ export class Connector {
     })
   }
 
-  #path(): OpeningPath {
+  #session(): Session {
     const tunnel = this.#tunnel
     if (tunnel === undefined) {
       this.#missedAt = this.#effects.now()
@@ -148,7 +177,7 @@ export class Connector {
     }
     // Long before its ids run out a session makes room for the next.
     if (tunnel.session.wantsRoll) tunnel.retire(ROLL_DRAIN_MS)
-    return { session: tunnel.session, relay: tunnel.relay.instance }
+    return tunnel.session
   }
 
   #onUp(tunnel: ClientTunnel): void {
@@ -157,6 +186,9 @@ export class Connector {
     this.#resumption.tryNow(() => true)
     this.#lastError = undefined
     this.#ready.resolve()
+    this.#kept ??= this.#proof.keep((notice) => {
+      for (const { session } of this.#tunnels) session.sendNotice(notice)
+    }, this.#stop.signal)
     this.#options.onUp?.()
     void tunnel.closed.then((error) => {
       this.#tunnels.delete(tunnel)
@@ -174,6 +206,12 @@ export class Connector {
     if (endsStreams(error)) this.#resumption.endWaiting(error)
     this.#options.onDown?.(error, retryMs)
   }
+}
+
+function proofOf({ credentials, network }: ConnectorOptions, effects: Effects): Proof {
+  return areTokenCredentials(credentials)
+    ? new TokenProof({ credentials, network, effects })
+    : certificateProof(credentials)
 }
 
 /** Whatever keeps a connector from its relay is between these two: the catalogue speaks of agents, too. */

@@ -1,6 +1,10 @@
 /** The SDK: what a connector's program imports. */
 export { isTunnelError, TunnelError } from '../shared/errors.ts'
-export { type ConnectorCredentials, readCredentials } from '../shared/identity/credentials.ts'
+export {
+  type ConnectorCredentials,
+  readCredentials,
+  type TokenCredentials,
+} from '../shared/identity/credentials.ts'
 export type { NetworkChoice } from '../shared/network/choice.ts'
 export { type FindNetworkOptions, type FoundNetwork, findNetwork } from '../shared/network/find-network.ts'
 export type { Network } from '../shared/network/network.ts'

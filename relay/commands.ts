@@ -103,8 +103,9 @@ function addConnector(relay: Command): void {
       runAction(
         async (
           { signal, output },
+    .option('--by-token', 'it proves itself by tokens for a client secret, not by a certificate')
           name: string,
-          flags: PlaceFlags & { resource: string[]; out?: string },
+          flags: PlaceFlags & { resource: string[]; byToken?: boolean; out?: string },
         ) => {
           const { connectorAdd } = await import('./control-commands.ts')
           await connectorAdd({ ...flags, name, signal, output })

@@ -38,16 +38,18 @@ export async function joinToken({
 
 /** `sallyport relay connector add`. */
 export async function connectorAdd(
-  options: Context & { name: string; resource: readonly string[]; out?: string },
+  options: Context & { name: string; resource: readonly string[]; byToken?: boolean; out?: string },
 ): Promise<void> {
-  const { name, resource, output } = options
+  const { name, resource, byToken = false, output } = options
   const file = options.out ?? `${name}.credentials.json`
-  const answer = await call(options, addConnector, { connector: name, resources: resource })
+  const proof = byToken ? 'token' : 'certificate'
+  const answer = await call(options, addConnector, { connector: name, resources: resource, proof })
   await writePrivateFile(file, answer.credentials)
-  const { fingerprint, notAfter } = answer
-  output.result({ connector: name, file, fingerprint, notAfter }, [
-    `${file} holds the credentials of ${name}, good until ${day(notAfter)}; keep it secret`,
-    `key ${fingerprint}`,
+  const { credentials: _, ...told } = answer
+  const { fingerprint, notAfter } = told
+  output.result({ connector: name, file, ...told }, [
+    `${file} holds the credentials of ${name}, ${notAfter === undefined ? 'with which it gets tokens' : `good until ${day(notAfter)}`}; keep it secret`,
+    ...(fingerprint === undefined ? [] : [`key ${fingerprint}`]),
     `next: sallyport connect ${resource[0]} --credentials ${file}`,
   ])
 }

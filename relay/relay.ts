@@ -28,7 +28,7 @@ import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/adm
 import type { PassThrough } from './gateway/front-door.ts'
 import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
 import { Sessions } from './gateway/sessions.ts'
-import { Streams, type StreamsOptions } from './gateway/streams.ts'
+import { Streams } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
 import { MachineTokens } from './machines/tokens.ts'
 import { RelayCounts } from './metrics/counts.ts'
@@ -127,9 +127,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   await publications.start()
   let certificate = await certificates.own(publications.hosts())
   const admission = new Admission({ limits: { ...ADMISSION_LIMITS, ...options.limits }, effects, log })
+  const machineTokens = tokensOf(effects, () => relay.address)
   const gateway: Gateway = createGateway({
-    effects,
-    log,
+    ...{ effects, log, machineTokens },
     audit: trail.audit,
     budget: createWindowBudget(WINDOW_BUDGET_BYTES),
     ...traffic,
@@ -167,7 +167,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const listening = await listenOrStop(gateway, options.listen, stop)
   const relay: Relay = {
     sso: createSso({ ...authority, ...options.sso, audit: trail.audit, relay: () => relay }),
-    machineTokens: tokensOf(effects, () => relay.address),
+    machineTokens,
     people: peopleOf(options, { ...authority, ...traffic, audit: trail.audit }, () => relay.address),
     address: { host: options.name, port: listening.port },
     listening,
@@ -260,11 +260,7 @@ async function trafficOf(
     onAgent: (place) => streams.agentCame(place),
   })
   const enforcement = new Enforcement({ store, closed, sessions, effects, log })
-  const countAgents: StreamsOptions['countAgents'] = async ({ tenantId, environment, site }) => {
-    const agents = await store.listAgents(tenantId, { environment, site })
-    return agents.filter(({ revokedAt }) => revokedAt === undefined).length
-  }
-  const streams: Streams = new Streams({ sessions, enforcement, audit, counts, effects, log, countAgents })
+  const streams: Streams = new Streams({ sessions, enforcement, audit, counts, effects, log })
   await enforcement.start()
   const enforce = (tenantId: string) => enforcement.enforce(tenantId)
   return { sessions, streams, enforcement, enforce, counts }

@@ -14,6 +14,8 @@ export interface RequestOrigin {
   readonly traceId: string
   /** The client certificate, where TLS says that this relay's CA has issued it. */
   readonly certificate: X509Certificate | undefined
+  /** The client certificate, whoever issued it: TLS says no more of it than that the other end has its key. */
+  readonly shown: X509Certificate | undefined
 }
 
 /** What a request shows of who sends it: never both a cookie and a token, and never two of one. */

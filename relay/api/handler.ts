@@ -155,7 +155,8 @@ function take(buckets: KeyedBuckets, key: string, { now }: Pick<Effects, 'now'>)
 
 function originOf(request: IncomingMessage, traceId: string): RequestOrigin {
   const { certificate, authorized } = peerOf(request)
-  return { source: clientAddress(request), traceId, certificate: authorized ? certificate : undefined }
+  const source = clientAddress(request)
+  return { source, traceId, certificate: authorized ? certificate : undefined, shown: certificate }
 }
 
 /** @throws {TunnelError} HTTP_MISDIRECTED where another name than the relay's own was called */

@@ -7,9 +7,9 @@ interface PrincipalBase {
   readonly tenantId: string
   readonly environment: string
   readonly id: string
-  /** Of the certificate that was presented; hexadecimal in lower case. */
+  /** Of the certificate that was presented; hexadecimal in lower case. Empty for who came by a token. */
   readonly serial: string
-  /** When that certificate ends, in milliseconds since 1970: the session must end then too, TLS does not see to it. */
+  /** When that certificate or token ends, in milliseconds since 1970: the session must end then too, TLS does not see to it. */
   readonly notAfter: number
 }
 

@@ -147,7 +147,8 @@ export function checkGrants(grants: readonly Grant[]): readonly Grant[] {
   }))
 }
 
-function checkLocation({ addresses, serverName }: RelayLocation): void {
+/** @throws {TunnelError} CONFIG where an address or the name is not right */
+export function checkLocation({ addresses, serverName }: RelayLocation): void {
   if (addresses.length === 0 || addresses.length > JOIN_ADDRESSES_MAX) {
     throw new TunnelError('CONFIG', `A relay has 1 to ${JOIN_ADDRESSES_MAX} addresses.`)
   }

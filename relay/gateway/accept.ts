@@ -25,12 +25,13 @@ import type { Audit } from '../audit/record.ts'
 import { refusalEvent, sessionEvent } from '../audit/session-events.ts'
 import type { Principal } from '../authority/identify.ts'
 import { createHealth } from './health.ts'
+import { hearToken, type SessionTokens } from '../machines/session-token.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 
 /** How long a peer may take to say HELLO after the upgrade, in ms. */
 const HELLO_TIMEOUT_MS = 5_000
 
-export interface AcceptContext {
+export interface AcceptContext extends SessionTokens {
   readonly effects: Effects
   readonly log: Logger
   readonly audit: Audit
@@ -146,7 +147,7 @@ function runSession(
       },
       goAway: () => undefined,
       notice: (meta) => {
-        if (live?.principal.kind === 'agent') sessions.hear(live, meta)
+        if (live !== undefined) hear(context, live, meta)
       },
       wake: () => link.wake(),
     },
@@ -174,6 +175,11 @@ function runSession(
 }
 
 function noteRefused(
+function hear(context: AcceptContext, live: LiveSession, notice: Uint8Array): void {
+  if (live.principal.kind === 'agent') context.sessions.hear(live, notice)
+  else hearToken(context, live, notice)
+}
+
   { subject, error }: Refused,
   source: string,
   { audit, effects }: AcceptContext,

@@ -13,13 +13,14 @@ import type { Api } from '../api/handler.ts'
 import { API_ROOT } from '../api/routes.ts'
 import { refusalEvent } from '../audit/session-events.ts'
 import type { AuthorityContext } from '../authority/context.ts'
-import { identify } from '../authority/identify.ts'
+import { identify, type Principal } from '../authority/identify.ts'
 import type { ServerCertificate } from '../authority/server-certificate.ts'
 import type { Enforcement } from '../enforcement/enforcement.ts'
 import { hostOf } from '../ingress/host-route.ts'
 import type { HttpIngress } from '../ingress/http.ts'
 import type { RelayCounts } from '../metrics/counts.ts'
 import { type AcceptContext, acceptSession } from './accept.ts'
+import { identifyByToken, upgradeToken } from '../machines/session-token.ts'
 import type { Admission } from './admission.ts'
 import { type FrontDoor, guardFrontDoor, type PassThrough } from './front-door.ts'
 import { holdIdle } from './idle-hold.ts'
@@ -193,7 +194,7 @@ async function upgrade(
       requireSubprotocol(request)
       return upgradeUnproved(options, door, request, head)
     }
-    const principal = await identify(options.authority, peer.certificate, peer.authorized)
+    const principal = await whoComes(options, request, path.kind)
     if (path.kind !== 'either' && principal.kind !== path.kind)
       throw new TunnelError('IDENTITY', `a ${principal.kind} on the path of a ${path.kind}`)
     options.enforcement.checkSession(principal, {
@@ -222,6 +223,19 @@ async function upgrade(
 /** The connection stays pending, with all limits of such, until its greeting has proved whose it is. */
 function upgradeUnproved(
   options: ServerOptions,
+/** Whom certificate or token name. No token is an agent's. @throws {TunnelError} IDENTITY, EXPIRED, REVOKED */
+async function whoComes(
+  options: ServerOptions,
+  request: IncomingMessage,
+  kind: Principal['kind'] | 'either',
+): Promise<Principal> {
+  const { certificate, authorized } = peerOf(request)
+  const token = kind === 'agent' ? undefined : upgradeToken(request)
+  return token === undefined
+    ? identify(options.authority, certificate, authorized)
+    : identifyByToken(options, token, certificate)
+}
+
   door: FrontDoor,
   request: IncomingMessage,
   head: Buffer,

@@ -116,6 +116,11 @@ export class Sessions {
     this.#expiries.set(live, principal.notAfter)
   }
 
+  /** What proves whose a session is now ends at `notAfter`, in ms since 1970. */
+  prolong(live: LiveSession, notAfter: number): void {
+    if (this.#all.has(live)) this.#expiries.set(live, notAfter)
+  }
+
   /** The session has greeted and may be used. */
   opened(live: LiveSession): void {
     const { principal } = live
@@ -258,7 +263,7 @@ export class Sessions {
     const agent =
       principal.kind === 'agent' ? await this.#options.findAgent(principal.tenantId, principal.id) : undefined
     if (agent !== undefined && agent.revokedAt === undefined && agent.notAfter > now) {
-      if (this.#all.has(live)) this.#expiries.set(live, agent.notAfter)
+      this.prolong(live, agent.notAfter)
       return
     }
     live.close(new TunnelError('EXPIRED'))

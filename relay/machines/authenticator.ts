@@ -8,7 +8,7 @@ export function machineAuthenticator({ authority, machineTokens }: Relay): Authe
   return async ({ kind, secret, origin }) => {
     const text = secret.reveal()
     if (kind !== 'bearer' || !isJwt(text)) return undefined
-    const { tenantId, id } = await machineTokens.verify(text, origin.certificate)
+    const { tenantId, id } = await machineTokens.verify('machine', text, origin.shown)
     const machine = await authority.store.findMachine(tenantId, id)
     if (machine === undefined || machine.revokedAt !== undefined || authority.closed.has(tenantId)) {
       throw new TunnelError('LOGIN', 'The token does not hold, or is over.')

@@ -9,13 +9,22 @@ import { Secret } from '../../shared/secret.ts'
 export const TOKEN_LIFE_S = 900
 
 const TYPE = 'at+jwt'
-const AUDIENCE = 'sallyport-api'
 const ALGORITHM = 'EdDSA'
+
+/** What each kind of client may use its tokens for: those of a machine ask the API, those of a connector open its sessions. */
+const AUDIENCES = { machine: 'sallyport-api', connector: 'sallyport-tunnel' } as const
 
 /** Whom a token is for. */
 export interface TokenSubject {
+  readonly kind: keyof typeof AUDIENCES
   readonly tenantId: string
   readonly id: string
+}
+
+/** What a token says that holds. */
+export interface VerifiedToken extends TokenSubject {
+  /** Its end, in ms since 1970. */
+  readonly expiresAt: number
 }
 
 const claims = v.object({
@@ -40,7 +49,10 @@ export class MachineTokens {
     this.#issuer = issuer
   }
 
-  /** A token. Where a certificate came with the request it is bound to that (RFC 8705 section 3). */
+  /**
+   * A token, bound to the certificate that the other end of the request showed, whoever issued that: TLS has seen that its
+   * key is there (RFC 8705 sections 3 and 4).
+   */
   async issue(subject: TokenSubject, certificate: X509Certificate | undefined): Promise<Secret<string>> {
     const { SignJWT } = await import('jose')
     const now = Math.floor(this.#effects.date() / 1_000)
@@ -48,7 +60,7 @@ export class MachineTokens {
     const text = await new SignJWT({ tenant: subject.tenantId, client_id: subject.id, ...bound })
       .setProtectedHeader({ alg: ALGORITHM, typ: TYPE })
       .setIssuer(this.#issuer())
-      .setAudience(AUDIENCE)
+      .setAudience(AUDIENCES[subject.kind])
       .setSubject(subject.id)
       .setJti(this.#effects.randomBytes(16).toString('hex'))
       .setIssuedAt(now)
@@ -59,15 +71,21 @@ export class MachineTokens {
 
   /**
    * Whom a token is for. One algorithm and one key: what the header says of either decides nothing.
+   * @param kind of the client that may come here; a connector's token must be bound
+   * @param certificate that the other end shows now
    * @throws {TunnelError} LOGIN, in the same words for everything that is wrong
    */
-  async verify(text: string, certificate: X509Certificate | undefined): Promise<TokenSubject> {
+  async verify(
+    kind: TokenSubject['kind'],
+    text: string,
+    certificate: X509Certificate | undefined,
+  ): Promise<VerifiedToken> {
     const { jwtVerify } = await import('jose')
     const verified = await jwtVerify(text, this.#keys.publicKey, {
       algorithms: [ALGORITHM],
       typ: TYPE,
       issuer: this.#issuer(),
-      audience: AUDIENCE,
+      audience: AUDIENCES[kind],
       maxTokenAge: TOKEN_LIFE_S,
       currentDate: new Date(this.#effects.date()),
       requiredClaims: ['sub', 'jti', 'iat', 'exp'],
@@ -79,8 +97,8 @@ export class MachineTokens {
     const { sub, tenant, iat, exp, cnf } = parsed.output
     if (exp - iat > TOKEN_LIFE_S) throw refused()
     const shown = certificate === undefined ? undefined : thumbprint(certificate)
-    if (cnf !== undefined && cnf['x5t#S256'] !== shown) throw refused()
-    return { tenantId: tenant, id: sub }
+    if (cnf === undefined ? kind === 'connector' : cnf['x5t#S256'] !== shown) throw refused()
+    return { kind, tenantId: tenant, id: sub, expiresAt: exp * 1_000 }
   }
 }
 

@@ -3,6 +3,7 @@ import { TunnelError } from '../../shared/errors.ts'
 import { formatCredentials } from '../../shared/identity/credentials.ts'
 import { formatResourceName, parseResourceName } from '../../shared/identity/names.ts'
 import { createJoinString, GRANTS_MAX, issueConnector, JOIN_TTL } from '../authority/invite.ts'
+import { issueTokenConnector } from '../machines/token-connector.ts'
 import type { Relay } from '../relay.ts'
 import { ms, placeFields, placeOf, requireTenant, text, viewFields } from './input.ts'
 import { operation } from './operation.ts'
@@ -38,12 +39,23 @@ export const addConnector = operation({
     ...placeFields,
     connector: text,
     resources: v.pipe(v.array(text), v.minLength(1), v.maxLength(GRANTS_MAX)),
+    /** How it proves itself: by a certificate, or by tokens that it gets for a client secret. */
+    proof: v.optional(v.picklist(['certificate', 'token']), 'certificate'),
   }),
-  output: v.object({ credentials: v.string(), fingerprint: v.string(), notAfter: ms }),
+  /** Without fingerprint and end for a connector that comes by tokens. */
+  output: v.object({
+    credentials: v.string(),
+    fingerprint: v.optional(v.string()),
+    notAfter: v.optional(ms),
+  }),
   place: placeOf,
-  async run({ relay, act }, { tenant, environment, connector, resources }) {
+  async run({ relay, act }, { tenant, environment, connector, resources, proof }) {
     const grants = resources.map(parseResourceName)
     const options = { ...locationOf(relay), environment, name: connector, grants }
+    if (proof === 'token') {
+      const credentials = await issueTokenConnector(relay.authority, tenant, options, act)
+      return { credentials: formatCredentials(credentials).reveal() }
+    }
     const issued = await issueConnector(relay.authority, tenant, options, act)
     const { fingerprint, notAfter } = issued
     return { credentials: formatCredentials(issued.credentials).reveal(), fingerprint, notAfter }
@@ -129,8 +141,9 @@ export const showInventory = operation({
       v.object({
         name: v.string(),
         environment: v.string(),
-        fingerprint: v.string(),
-        notAfter: ms,
+        /** Of its certificate, and when that ends; without them it comes by tokens. */
+        fingerprint: v.optional(v.string()),
+        notAfter: v.optional(ms),
         revoked: v.boolean(),
         resources: v.array(v.string()),
       }),
@@ -152,8 +165,9 @@ export const showInventory = operation({
         revoked: revokedAt !== undefined,
       })),
       connectors: await Promise.all(
-        connectors.map(async ({ id, name, environment, fingerprint, notAfter, revokedAt }) => ({
-          ...{ name, environment, fingerprint, notAfter },
+        connectors.map(async ({ id, name, environment, fingerprint, notAfter, revokedAt, secretHash }) => ({
+          ...{ name, environment },
+          ...(secretHash === undefined ? { fingerprint, notAfter } : {}),
           revoked: revokedAt !== undefined,
           resources: (await store.listGrants(tenant, id)).map(formatResourceName),
         })),

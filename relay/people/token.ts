@@ -11,6 +11,7 @@ export const TOKEN_PREFIXES = {
   pending: 'sp_pending_',
   device: 'sp_device_',
   machine: 'sp_machine_',
+  connector: 'sp_connector_',
 } as const
 
 export type TokenKind = keyof typeof TOKEN_PREFIXES

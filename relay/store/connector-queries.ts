@@ -66,11 +66,13 @@ export function connectorChanges(db: Database): Pick<ConnectorStore, 'addConnect
             not_after: connector.notAfter,
             created_at: connector.createdAt,
             revoked_at: null,
+            secret_hash: connector.secretHash ?? null,
           })
           .execute()
           .catch(nameConflict(`There is a connector ${connector.name}.`))
         await insertGrants(tx, tenantId, connector.id, grants)
-        const detail = `${connector.name}, ${connector.fingerprint}`
+        const proof = connector.secretHash === undefined ? connector.fingerprint : 'by tokens'
+        const detail = `${connector.name}, ${proof}`
         tell({ action: 'connector.add', object: connector.id, environment, outcome: 'OK', detail })
         tell({ action: 'grant.set', object: connector.id, environment, outcome: 'OK', detail: named(grants) })
       }),
@@ -103,5 +105,6 @@ function connectorRecord(row: Selectable<Tables['connectors']>): ConnectorRecord
     notAfter: row.not_after,
     createdAt: row.created_at,
     revokedAt: row.revoked_at ?? undefined,
+    secretHash: row.secret_hash ?? undefined,
   }
 }

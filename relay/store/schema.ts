@@ -12,6 +12,7 @@ import { SSO } from './migrations/0010-sso.ts'
 import { RESTRICTIONS } from './migrations/0011-restrictions.ts'
 import { SUPPORT } from './migrations/0012-support.ts'
 import { MACHINES } from './migrations/0013-machines.ts'
+import { CONNECTOR_SECRETS } from './migrations/0014-connector-secrets.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -36,6 +37,7 @@ const MIGRATIONS: readonly string[] = [
   RESTRICTIONS,
   SUPPORT,
   MACHINES,
+  CONNECTOR_SECRETS,
 ]
 
 /** The version that this program writes. */

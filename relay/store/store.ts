@@ -121,7 +121,12 @@ export interface NewConnector extends IssuedCertificate {
   readonly environment: string
   readonly name: string
   readonly createdAt: number
+  /** SHA-256 of its client secret, 32 bytes: it comes by tokens, and {@link NO_CERTIFICATE} stands for its certificate. */
+  readonly secretHash?: Uint8Array | undefined
 }
+
+/** In the place of a certificate: no serial is empty, so none is ever taken for it. */
+export const NO_CERTIFICATE: IssuedCertificate = { serial: '', fingerprint: '', notAfter: 0 }
 
 export interface ConnectorRecord extends NewConnector {
   readonly revokedAt: number | undefined

@@ -35,7 +35,13 @@ export interface Tables {
     source_address: string
     renewed_at: number
   }
-  connectors: IssuedColumns & { tenant_id: string; id: string; environment: string; name: string }
+  connectors: IssuedColumns & {
+    tenant_id: string
+    id: string
+    environment: string
+    name: string
+    secret_hash: Uint8Array | null
+  }
   grants: {
     tenant_id: string
     connector_id: string

@@ -13,15 +13,15 @@ import {
   RELAY_ADDRESS_MAX_LENGTH,
   type RelayAddress,
 } from './relay-address.ts'
-import { certificateSubject } from './subject.ts'
+import { certificateSubject, ID_PATTERN } from './subject.ts'
 
 /** Largest credentials file in bytes. */
 export const CREDENTIALS_MAX_BYTES = 32_768
 
 const PEM_MAX_LENGTH = 8192
 
-/** All that a connector needs to reach its relay. */
-export interface ConnectorCredentials {
+/** What every connector needs to find its relay. */
+interface RelayKnowledge {
   readonly connector: string
   /** 1 to 4, in the order in which they are tried. */
   readonly addresses: readonly RelayAddress[]
@@ -29,10 +29,35 @@ export interface ConnectorCredentials {
   readonly serverName: string
   /** PEM of the relay's CA, the only root that counts. */
   readonly ca: string
+}
+
+/** All that a connector needs to reach its relay by a certificate. */
+export interface ConnectorCredentials extends RelayKnowledge {
   /** PEM of the connector's certificate. */
   readonly certificate: string
   /** PKCS#8 PEM. */
   readonly key: Secret<string>
+}
+
+/** All that a connector needs to reach its relay by tokens (OAuth 2 client credentials). */
+export interface TokenCredentials extends RelayKnowledge {
+  readonly clientId: string
+  readonly clientSecret: Secret<string>
+}
+
+/** True for those of a connector that comes by tokens. */
+export function areTokenCredentials(
+  credentials: ConnectorCredentials | TokenCredentials,
+): credentials is TokenCredentials {
+  return 'clientId' in credentials
+}
+
+/** Those of a connector that comes by a certificate. @throws {TunnelError} CREDENTIALS where it comes by tokens */
+export function requireCertificate(
+  credentials: ConnectorCredentials | TokenCredentials,
+): ConnectorCredentials {
+  if (!areTokenCredentials(credentials)) return credentials
+  throw new TunnelError('CREDENTIALS', `${credentials.connector} comes by tokens and has no certificate.`)
 }
 
 /** PEM text of limited length, as every stored or received certificate and key is checked. */
@@ -66,29 +91,44 @@ export const serverNameSchema = v.pipe(
   v.check(isServerName, 'not a server name'),
 )
 
-const credentialsSchema = v.strictObject({
+const knowledgeEntries = {
   version: v.literal(1),
-  kind: v.literal('sallyport-connector'),
   connector: v.pipe(v.string(), v.regex(NAME_PATTERN)),
   relays: relayAddressesSchema,
   serverName: serverNameSchema,
   ca: pemSchema,
-  certificate: pemSchema,
-  key: pemSchema,
-})
+}
 
-/** The content of a credentials file. It holds the key: the text is a secret. */
-export function formatCredentials(credentials: ConnectorCredentials): Secret<string> {
-  const content: v.InferInput<typeof credentialsSchema> = {
-    version: 1,
-    kind: 'sallyport-connector',
-    connector: credentials.connector,
-    relays: credentials.addresses.map(formatRelayAddress),
-    serverName: credentials.serverName,
-    ca: credentials.ca,
-    certificate: credentials.certificate,
-    key: credentials.key.reveal(),
-  }
+const credentialsSchema = v.variant('kind', [
+  v.strictObject({
+    ...knowledgeEntries,
+    kind: v.literal('sallyport-connector'),
+    certificate: pemSchema,
+    key: pemSchema,
+  }),
+  v.strictObject({
+    ...knowledgeEntries,
+    kind: v.literal('sallyport-connector-by-token'),
+    clientId: v.pipe(v.string(), v.regex(ID_PATTERN)),
+    clientSecret: v.pipe(v.string(), v.regex(/^[\w-]{1,256}$/)),
+  }),
+])
+
+/** The content of a credentials file. It holds the key or the client secret: the text is a secret. */
+export function formatCredentials(credentials: ConnectorCredentials | TokenCredentials): Secret<string> {
+  const { connector, addresses, serverName, ca } = credentials
+  const relays = addresses.map(formatRelayAddress)
+  const content: v.InferInput<typeof credentialsSchema> = areTokenCredentials(credentials)
+    ? {
+        ...{ version: 1, kind: 'sallyport-connector-by-token', connector, relays, serverName, ca },
+        clientId: credentials.clientId,
+        clientSecret: credentials.clientSecret.reveal(),
+      }
+    : {
+        ...{ version: 1, kind: 'sallyport-connector', connector, relays, serverName, ca },
+        certificate: credentials.certificate,
+        key: credentials.key.reveal(),
+      }
   return new Secret(`${JSON.stringify(content, null, 2)}\n`)
 }
 
@@ -97,7 +137,7 @@ export function formatCredentials(credentials: ConnectorCredentials): Secret<str
  *
  * @throws {TunnelError} CREDENTIALS; the text names the field, never its content
  */
-export function parseCredentials(text: string): ConnectorCredentials {
+export function parseCredentials(text: string): ConnectorCredentials | TokenCredentials {
   const content = readJson(text)
   const parsed = v.safeParse(credentialsSchema, content, { abortEarly: true })
   if (!parsed.success) {
@@ -106,10 +146,16 @@ export function parseCredentials(text: string): ConnectorCredentials {
       `The field ${v.getDotPath(parsed.issues[0]) ?? '(all)'} is not right.`,
     )
   }
-  const { connector, relays, serverName, ca, certificate, key } = parsed.output
-  checkPair(certificate, key)
+  const { connector, relays: addresses, serverName, ca } = parsed.output
+  const knowledge = { connector, addresses, serverName, ca }
   readCertificate(ca)
-  return { connector, addresses: relays, serverName, ca, certificate, key: new Secret(key) }
+  if (parsed.output.kind === 'sallyport-connector-by-token') {
+    const { clientId, clientSecret } = parsed.output
+    return { ...knowledge, clientId, clientSecret: new Secret(clientSecret) }
+  }
+  const { certificate, key } = parsed.output
+  checkPair(certificate, key)
+  return { ...knowledge, certificate, key: new Secret(key) }
 }
 
 /**
@@ -117,7 +163,7 @@ export function parseCredentials(text: string): ConnectorCredentials {
  *
  * @throws {TunnelError} CREDENTIALS where there is none or it is not right; PERMISSIONS where others can read it
  */
-export async function readCredentials(path: string): Promise<ConnectorCredentials> {
+export async function readCredentials(path: string): Promise<ConnectorCredentials | TokenCredentials> {
   const text = await readPrivateFile(path, { maxBytes: CREDENTIALS_MAX_BYTES }).catch((err: unknown) => {
     if (isTunnelError(err) && err.code === 'PERMISSIONS') throw err
     throw new TunnelError('CREDENTIALS', `${path} cannot be read.`, { cause: err })
@@ -126,7 +172,10 @@ export async function readCredentials(path: string): Promise<ConnectorCredential
 }
 
 /** Writes a credentials file with mode 0600, whole or not at all. */
-export async function writeCredentials(path: string, credentials: ConnectorCredentials): Promise<void> {
+export async function writeCredentials(
+  path: string,
+  credentials: ConnectorCredentials | TokenCredentials,
+): Promise<void> {
   await writePrivateFile(path, formatCredentials(credentials).reveal())
 }
 

@@ -8,6 +8,7 @@ import { formatRelayAddress, type RelayAddress } from '../identity/relay-address
 import { type ClientIdentity, type RelayTrust, relayConnectError } from '../identity/relay-tls.ts'
 import { DIRECT_NETWORK, type Network } from '../network/network.ts'
 import { secureToRelay } from '../network/secure.ts'
+import type { Secret } from '../secret.ts'
 import { SUBPROTOCOL } from '../version.ts'
 import { MAX_MESSAGE_BYTES } from '../wire/websocket.ts'
 import { takeOverAfterHandshake } from './upgraded.ts'
@@ -16,7 +17,12 @@ import { takeOverAfterHandshake } from './upgraded.ts'
 const DIAL_TIMEOUT_MS = 15_000
 
 /** What proves who we are, whom we expect, and how we get there: directly unless told otherwise. */
-export type TunnelIdentity = RelayTrust & ClientIdentity & { readonly network?: Network }
+export type TunnelIdentity = RelayTrust &
+  ClientIdentity & {
+    readonly network?: Network
+    /** Says who we are in the place of the certificate, to which it is bound. */
+    readonly token?: Secret<string>
+  }
 
 /** What becomes a WebSocket at the relay. */
 export type UpgradePath = '/v1/agent' | '/v1/connector' | '/v1/idle' | '/v1/link'
@@ -83,7 +89,13 @@ export async function dialTunnel(
   if (inspector !== undefined && path !== '/v1/agent') throw notThrough(inspector, socket)
   const authority = formatRelayAddress({ host: identity.serverName, port: address.port })
   const url = `wss://${authority}${inspector === undefined ? path : SIGNED_AGENT_PATH}`
-  const answer = await upgrade(socket, url, { address, headers, signal: limit })
+  const { token } = identity
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }
+  const answer = await upgrade(socket, url, {
+    address,
+    headers: { ...headers, ...authorization },
+    signal: limit,
+  })
   if (inspector === undefined) return { socket }
   const nonce = parseNonce(answer.headers[NONCE_HEADER])
   if (nonce !== undefined) return { socket, inspected: { by: inspector, nonce } }

@@ -9,7 +9,11 @@ import { join } from '../../agent/enrollment.ts'
 import { issueClientCertificate } from '../../relay/authority/client-certificate.ts'
 import { identify } from '../../relay/authority/identify.ts'
 import type { TunnelError } from '../../shared/errors.ts'
-import { type ConnectorCredentials, parseCredentials } from '../../shared/identity/credentials.ts'
+import {
+  type ConnectorCredentials,
+  parseCredentials,
+  requireCertificate,
+} from '../../shared/identity/credentials.ts'
 import { exportKey, generateKey } from '../../shared/identity/keys.ts'
 import { Secret } from '../../shared/secret.ts'
 import { dialRelay } from '../../shared/tunnel/dial-relay.ts'
@@ -55,7 +59,7 @@ describe('tenants and environments on one relay', () => {
 
   const credentialsOf = async (place: Place, name: string): Promise<ConnectorCredentials> => {
     const answer = await kit.command('connector.add', { ...place, connector: name, resources: ['hq/echo'] })
-    return parseCredentials((answer as { credentials: string }).credentials)
+    return requireCertificate(parseCredentials((answer as { credentials: string }).credentials))
   }
 
   const answerFor = async (credentials: ConnectorCredentials): Promise<string> => {

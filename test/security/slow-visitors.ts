@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { describe, it } from 'node:test'
 import tls from 'node:tls'
-import { readCredentials } from '../../shared/identity/credentials.ts'
+import { readCredentials, requireCertificate } from '../../shared/identity/credentials.ts'
 import { SUBPROTOCOL } from '../../shared/version.ts'
 import { footprint } from '../faults/part.ts'
 import { startWorld } from '../faults/world.ts'
@@ -135,7 +135,7 @@ describe('S18: visitors who are slow on purpose', () => {
       ca,
       certificate: cert,
       key,
-    } = await readCredentials(await world.credentials('slow', 'berlin/echo'))
+    } = requireCertificate(await readCredentials(await world.credentials('slow', 'berlin/echo')))
     const idle = await echoTimes(port, new Promise((resolve) => setTimeout(resolve, 5_000)))
     const before = footprint(world.relay.pid).rssMib
 

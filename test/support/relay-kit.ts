@@ -194,7 +194,7 @@ export class RelayKit implements AsyncDisposable {
 
   /** A connector that is connected. */
   async connect(
-    credentials: ConnectorCredentials,
+    credentials: ConnectorOptions['credentials'],
     options: Partial<ConnectorOptions> = {},
   ): Promise<Connector> {
     const connector = new Connector({ credentials, effects: this.effects, ...options })

@@ -10,7 +10,10 @@ import { FakeEffects } from '../../support/fake-effects.ts'
 import { type PeopleKit, setUpOwner, startPeopleKit } from '../people/people-kit.ts'
 
 const ISSUER = 'https://relay.example.org'
-const SUBJECT = { tenantId: 'default', id: 'm'.repeat(26) }
+const SUBJECT = { kind: 'machine', tenantId: 'default', id: 'm'.repeat(26) } as const
+
+/** What a token of the subject says that is made now. */
+const HELD = (effects: FakeEffects) => ({ ...SUBJECT, expiresAt: effects.date() + 900_000 })
 
 describe('S41: the tokens of machines', () => {
   const effects = new FakeEffects()
@@ -22,10 +25,10 @@ describe('S41: the tokens of machines', () => {
 
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const refusedIs = (token: string, why: string) =>
-    assert.rejects(tokens.verify(token, undefined), { code: 'LOGIN' }, why)
+    assert.rejects(tokens.verify('machine', token, undefined), { code: 'LOGIN' }, why)
 
   it('say whom they are for, as long as they hold', async () => {
-    assert.deepEqual(await tokens.verify(good, undefined), SUBJECT)
+    assert.deepEqual(await tokens.verify('machine', good, undefined), HELD(effects))
   })
 
   it('are refused with another algorithm, none, or a key that the header names', async () => {
@@ -68,16 +71,16 @@ describe('S41: the tokens of machines', () => {
     const later = new FakeEffects({ date: effects.date() })
     const own = new MachineTokens(later, () => ISSUER)
     const token = (await own.issue(SUBJECT, undefined)).reveal()
-    await assert.rejects(tokens.verify(token, undefined), { code: 'LOGIN' })
+    await assert.rejects(tokens.verify('machine', token, undefined), { code: 'LOGIN' })
     later.advance(899_000)
-    assert.deepEqual(await own.verify(token, undefined), SUBJECT)
+    assert.deepEqual(await own.verify('machine', token, undefined), HELD(effects))
     later.advance(2_000)
-    await assert.rejects(own.verify(token, undefined), { code: 'LOGIN' })
+    await assert.rejects(own.verify('machine', token, undefined), { code: 'LOGIN' })
     let issuer = ISSUER
     const moved = new MachineTokens(effects, () => issuer)
     const before = (await moved.issue(SUBJECT, undefined)).reveal()
     issuer = 'https://other.example.org'
-    await assert.rejects(moved.verify(before, undefined), { code: 'LOGIN' })
+    await assert.rejects(moved.verify('machine', before, undefined), { code: 'LOGIN' })
   })
 })
 

@@ -9,6 +9,7 @@ import {
   formatCredentials,
   parseCredentials,
   readCredentials,
+  requireCertificate,
   writeCredentials,
 } from '../../../shared/identity/credentials.ts'
 import { exportKey, generateKey } from '../../../shared/identity/keys.ts'
@@ -33,7 +34,7 @@ test('credentials are written and read back, and only their owner can read the f
   const credentials = await sample(t)
   const path = join(directory, 'app.json')
   await writeCredentials(path, credentials)
-  const read = await readCredentials(path)
+  const read = requireCertificate(await readCredentials(path))
   assert.deepEqual({ ...read, key: read.key.reveal() }, { ...credentials, key: credentials.key.reveal() })
   await chmod(path, 0o644)
   await assert.rejects(readCredentials(path), { code: 'PERMISSIONS' })

@@ -1,10 +1,10 @@
 import { type IncomingMessage, request } from 'node:http'
-import { TunnelError } from '../shared/errors.ts'
-import { ENROLLMENT_BODY_MAX_BYTES } from '../shared/identity/enrollment-messages.ts'
-import type { RelayAddress } from '../shared/identity/relay-address.ts'
-import { type ClientIdentity, type RelayTrust, relayConnectError } from '../shared/identity/relay-tls.ts'
-import { DIRECT_NETWORK, type Network } from '../shared/network/network.ts'
-import { secureToRelay } from '../shared/network/secure.ts'
+import { TunnelError } from '../errors.ts'
+import { ENROLLMENT_BODY_MAX_BYTES } from '../identity/enrollment-messages.ts'
+import { formatRelayAddress, type RelayAddress } from '../identity/relay-address.ts'
+import { type ClientIdentity, type RelayTrust, relayConnectError } from '../identity/relay-tls.ts'
+import { DIRECT_NETWORK, type Network } from './network.ts'
+import { secureToRelay } from './secure.ts'
 
 /** Which relay, how to get there, and how the two ends know each other. */
 export interface RelayRoad {
@@ -21,8 +21,9 @@ export interface RelayRoad {
 export interface ExchangeRequest {
   readonly method: 'GET' | 'POST'
   readonly path: string
-  /** JSON text. */
   readonly body?: string
+  /** Of the body; JSON unless told otherwise. */
+  readonly contentType?: string
   /** False: nothing is sent where an inspector that the site accepted stands in between, since it could read it. */
   readonly mayBeInspected: boolean
 }
@@ -48,11 +49,13 @@ export async function exchange(road: RelayRoad, asked: ExchangeRequest): Promise
       return undefined
     }
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-    const { method, path, body } = asked
+    const { method, path, body, contentType = 'application/json' } = asked
+    // By its own name, whatever address was dialled: the relay has other hosts on the same port.
+    const host = formatRelayAddress({ host: road.trust.serverName, port: address.port })
     const headers =
       body === undefined
-        ? {}
-        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+        ? { host }
+        : { host, 'content-type': contentType, 'content-length': Buffer.byteLength(body) }
     const outgoing = request({
       // A connection of its own: none that was opened with another identity may serve it.
       createConnection: () => socket,
