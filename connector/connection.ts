@@ -7,7 +7,6 @@ import {
 } from '../shared/identity/credentials.ts'
 import { parseResourceName } from '../shared/identity/names.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
-import type { Session } from '../shared/mux/session.ts'
 import type { Stream } from '../shared/mux/stream.ts'
 import type { StreamHandler } from '../shared/mux/stream-handler.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
@@ -15,7 +14,7 @@ import type { Network } from '../shared/network/network.ts'
 import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tunnel.ts'
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
 import { endsStreams, keepConnected } from '../shared/tunnel/reconnect.ts'
-import { Resumption } from '../shared/tunnel/resumption.ts'
+import { type OpeningPath, Resumption } from '../shared/tunnel/resumption.ts'
 import { certificateProof } from './identity/certificate-proof.ts'
 import type { Proof } from './identity/proof.ts'
 import { TokenProof } from './identity/token-proof.ts'
@@ -64,7 +63,7 @@ export class Connector {
     this.#options = options
     this.#effects = options.effects ?? realEffects
     this.#instance = this.#effects.randomBytes(16)
-    this.#resumption = new Resumption({ effects: this.#effects, session: () => this.#session() })
+    this.#resumption = new Resumption({ effects: this.#effects, path: () => this.#path() })
     this.#proof = proofOf(options, this.#effects)
     // Whoever never asks for it must not be told by a crash.
     this.#ready.promise.catch(() => undefined)
@@ -169,7 +168,7 @@ export class Connector {
     })
   }
 
-  #session(): Session {
+  #path(): OpeningPath {
     const tunnel = this.#tunnel
     if (tunnel === undefined) {
       this.#missedAt = this.#effects.now()
@@ -177,7 +176,7 @@ export class Connector {
     }
     // Long before its ids run out a session makes room for the next.
     if (tunnel.session.wantsRoll) tunnel.retire(ROLL_DRAIN_MS)
-    return tunnel.session
+    return { session: tunnel.session, relay: tunnel.relay.instance }
   }
 
   #onUp(tunnel: ClientTunnel): void {

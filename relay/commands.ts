@@ -98,12 +98,12 @@ function addConnector(relay: Command): void {
   placeCommand(connector, 'add', 'add a connector and write its credentials file')
     .argument('<NAME>')
     .requiredOption('--resource <SITE/RESOURCE...>', 'what it may reach')
+    .option('--by-token', 'it proves itself by tokens for a client secret, not by a certificate')
     .option('--out <FILE>', 'where to write the credentials, mode 0600 (default: NAME.credentials.json)')
     .action(
       runAction(
         async (
           { signal, output },
-    .option('--by-token', 'it proves itself by tokens for a client secret, not by a certificate')
           name: string,
           flags: PlaceFlags & { resource: string[]; byToken?: boolean; out?: string },
         ) => {

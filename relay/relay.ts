@@ -28,7 +28,7 @@ import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/adm
 import type { PassThrough } from './gateway/front-door.ts'
 import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
 import { Sessions } from './gateway/sessions.ts'
-import { Streams } from './gateway/streams.ts'
+import { Streams, type StreamsOptions } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
 import { MachineTokens } from './machines/tokens.ts'
 import { RelayCounts } from './metrics/counts.ts'
@@ -260,7 +260,11 @@ async function trafficOf(
     onAgent: (place) => streams.agentCame(place),
   })
   const enforcement = new Enforcement({ store, closed, sessions, effects, log })
-  const streams: Streams = new Streams({ sessions, enforcement, audit, counts, effects, log })
+  const countAgents: StreamsOptions['countAgents'] = async ({ tenantId, environment, site }) => {
+    const agents = await store.listAgents(tenantId, { environment, site })
+    return agents.filter(({ revokedAt }) => revokedAt === undefined).length
+  }
+  const streams: Streams = new Streams({ sessions, enforcement, audit, counts, effects, log, countAgents })
   await enforcement.start()
   const enforce = (tenantId: string) => enforcement.enforce(tenantId)
   return { sessions, streams, enforcement, enforce, counts }

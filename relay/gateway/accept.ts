@@ -24,8 +24,8 @@ import { takeOverAfterHandshake } from '../../shared/tunnel/upgraded.ts'
 import type { Audit } from '../audit/record.ts'
 import { refusalEvent, sessionEvent } from '../audit/session-events.ts'
 import type { Principal } from '../authority/identify.ts'
-import { createHealth } from './health.ts'
 import { hearToken, type SessionTokens } from '../machines/session-token.ts'
+import { createHealth } from './health.ts'
 import type { LiveSession, Sessions } from './sessions.ts'
 
 /** How long a peer may take to say HELLO after the upgrade, in ms. */
@@ -174,12 +174,12 @@ function runSession(
   )
 }
 
-function noteRefused(
 function hear(context: AcceptContext, live: LiveSession, notice: Uint8Array): void {
   if (live.principal.kind === 'agent') context.sessions.hear(live, notice)
   else hearToken(context, live, notice)
 }
 
+function noteRefused(
   { subject, error }: Refused,
   source: string,
   { audit, effects }: AcceptContext,

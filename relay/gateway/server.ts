@@ -18,9 +18,9 @@ import type { ServerCertificate } from '../authority/server-certificate.ts'
 import type { Enforcement } from '../enforcement/enforcement.ts'
 import { hostOf } from '../ingress/host-route.ts'
 import type { HttpIngress } from '../ingress/http.ts'
+import { identifyByToken, upgradeToken } from '../machines/session-token.ts'
 import type { RelayCounts } from '../metrics/counts.ts'
 import { type AcceptContext, acceptSession } from './accept.ts'
-import { identifyByToken, upgradeToken } from '../machines/session-token.ts'
 import type { Admission } from './admission.ts'
 import { type FrontDoor, guardFrontDoor, type PassThrough } from './front-door.ts'
 import { holdIdle } from './idle-hold.ts'
@@ -220,9 +220,6 @@ async function upgrade(
   }
 }
 
-/** The connection stays pending, with all limits of such, until its greeting has proved whose it is. */
-function upgradeUnproved(
-  options: ServerOptions,
 /** Whom certificate or token name. No token is an agent's. @throws {TunnelError} IDENTITY, EXPIRED, REVOKED */
 async function whoComes(
   options: ServerOptions,
@@ -236,6 +233,9 @@ async function whoComes(
     : identifyByToken(options, token, certificate)
 }
 
+/** The connection stays pending, with all limits of such, until its greeting has proved whose it is. */
+function upgradeUnproved(
+  options: ServerOptions,
   door: FrontDoor,
   request: IncomingMessage,
   head: Buffer,
