@@ -71,6 +71,11 @@ function addUp(relay: Command): void {
     .option('--backup-dir <DIR>', 'a backup each day into this directory: 14 days, 12 weeks, 12 months')
     .option('--backup-passphrase-file <FILE>', 'what seals them')
     .option('--delivery-range <CIDR...>', 'audit records may be sent there too, not to the internet only')
+    .option(
+      '--proxy-from <CIDR...>',
+      'proxies here must say whose connections they bring: PROXY protocol, v1 or v2',
+    )
+    .option('--limit <NAME=VALUE...>', 'what strangers get at the door, such as pending-per-address=2000')
     .option('--sso-inside <HOST...>', 'identity providers that may be in a private network')
     .option('--log-level <LEVEL>', 'silent, error, warn, info or debug', 'info')
     .action(

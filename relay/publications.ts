@@ -2,7 +2,7 @@ import type net from 'node:net'
 import { parseListenAddress } from '../shared/cli/listen-address.ts'
 import { isTunnelError, TunnelError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
-import { formatListening, listenTcp } from '../shared/tunnel/tcp-listener.ts'
+import { type Arrive, formatListening, listenTcp } from '../shared/tunnel/tcp-listener.ts'
 import type { Act } from './audit/record.ts'
 import type { Streams } from './gateway/streams.ts'
 import type { Publication, SitePlace, Store } from './store/store.ts'
@@ -11,6 +11,8 @@ export interface PublicationsOptions {
   readonly store: Store
   readonly streams: Streams
   readonly log: Logger
+  /** Whose a connection to a TCP listener is. */
+  readonly arrive: Arrive
   /** Published host names have changed: the server certificate must follow. */
   readonly onHosts: (hosts: readonly string[]) => Promise<void>
 }
@@ -161,7 +163,7 @@ export class Publications {
   }
 
   async #open(publication: TenantPublication): Promise<string> {
-    const { streams, log } = this.#options
+    const { streams, log, arrive } = this.#options
     const { host, port } = parseListenAddress(publication.address)
     const { tenantId, environment, site, resource } = publication
     // Port 0 has its number only when it listens.
@@ -169,6 +171,7 @@ export class Publications {
     const server: net.Server = await listenTcp({
       host,
       port,
+      arrive,
       open: (handler, sourceAddress) =>
         streams.open(
           { tenantId, environment, site, resource, protocol: 'tcp', sourceAddress, publication: address() },

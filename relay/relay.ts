@@ -25,6 +25,7 @@ import { ensureServerCertificate, type ServerCertificate } from './authority/ser
 import { endTraffic } from './drain.ts'
 import { type Enforced, Enforcement } from './enforcement/enforcement.ts'
 import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/admission.ts'
+import { createArrive } from './gateway/arrival.ts'
 import type { PassThrough } from './gateway/front-door.ts'
 import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
 import { Sessions } from './gateway/sessions.ts'
@@ -63,6 +64,8 @@ export interface RelayOptions {
   readonly deliveryRanges?: readonly Cidr[]
   /** What those get who have proved nothing yet, where it is not ADMISSION_LIMITS. */
   readonly limits?: Partial<AdmissionLimits>
+  /** Where the proxies are that must say whose connections they bring, by the PROXY protocol. */
+  readonly proxies?: readonly Cidr[]
   /** What callers of the API get, where it is not API_LIMITS. */
   readonly apiLimits?: Partial<ApiLimits>
   /** What logins may cost and how often they may be tried, where it is not the default. */
@@ -92,6 +95,8 @@ export interface Relay {
   readonly publications: Publications
   readonly streams: Pick<Streams, 'waitingCount'>
   readonly admission: Admission
+  /** See RelayOptions. */
+  readonly proxies: readonly Cidr[]
   readonly counts: RelayCounts
   readonly trail: Pick<AuditTrail, 'audit' | 'flush'>
   readonly people: People
@@ -122,11 +127,11 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     certificate = await certificates.own(hosts)
     gateway.server.setSecureContext(tlsContext(certificate, authority))
   }
-  const publications = new Publications({ ...authority, streams, log, onHosts: renewCertificate })
+  const door = doorOf(options)
+  const publications = new Publications({ ...authority, streams, log, ...door, onHosts: renewCertificate })
   await trail.start()
   await publications.start()
   let certificate = await certificates.own(publications.hosts())
-  const admission = new Admission({ limits: { ...ADMISSION_LIMITS, ...options.limits }, effects, log })
   const machineTokens = tokensOf(effects, () => relay.address)
   const gateway: Gateway = createGateway({
     ...{ effects, log, machineTokens },
@@ -141,7 +146,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     hostCertificate: (host) => publications.byHost(host) && certificates.ofHost(host),
     isOwnHost: (host) => host === options.name || publications.byHost(host) === undefined,
     ingress: ingressOf(publications, streams, options),
-    admission,
+    ...door,
     api: apiOf(options, () => relay),
     passThrough: (name) => (name === options.name ? undefined : passThrough(publications, streams, name)),
     isDraining: () => isDraining,
@@ -171,7 +176,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     people: peopleOf(options, { ...authority, ...traffic, audit: trail.audit }, () => relay.address),
     address: { host: options.name, port: listening.port },
     listening,
-    ...{ authority, ...traffic, publications, admission, trail, deliveries, stop },
+    ...{ authority, ...traffic, publications, ...door, trail, deliveries, stop },
   }
   await deliveries.start()
   return relay
@@ -188,6 +193,15 @@ function peopleOf(
 ): Relay['people'] {
   const checkLogin: PeopleOptions['checkLogin'] = (...who) => around.enforcement.checkLogin(...who)
   return createPeople({ ...around, ...logins, checkLogin, address })
+}
+
+/** Who may come in, and who that is. */
+function doorOf({ proxies = [], limits, effects, log }: RelayOptions) {
+  return {
+    proxies,
+    arrive: createArrive({ proxies, effects, log }),
+    admission: new Admission({ limits: { ...ADMISSION_LIMITS, ...limits }, effects, log }),
+  }
 }
 
 /** @returns where it listens, with the port that the system chose */

@@ -11,7 +11,7 @@ export async function status(options: ViewContext): Promise<void> {
   const answer = await call(options, showStatus, {})
   const troubles: readonly Trouble[] = answer.troubles
   options.output.result(answer, [
-    `relay ${answer.address.host}:${answer.address.port}`,
+    [`relay ${answer.address.host}:${answer.address.port}`, ...behind(answer.proxies)].join(', '),
     ...troubleLines(troubles, answer.troublesLeftOut),
     ...answer.sessions.map(sessionLine),
     ...publicationLines(answer.publications),
@@ -20,6 +20,11 @@ export async function status(options: ViewContext): Promise<void> {
       : [`waiting    ${answer.waiting} streams of published resources, for their agents`]),
     ...resumeLines(answer.resumes),
   ])
+}
+
+/** Addresses below are those that the proxies say. */
+function behind(proxies: readonly string[]): string[] {
+  return proxies.length === 0 ? [] : [`behind proxies in ${proxies.join(' ')}`]
 }
 
 function sessionLine(row: Session): string {

@@ -8,12 +8,12 @@ import { realEffects } from '../shared/effects.ts'
 import { TunnelError } from '../shared/errors.ts'
 import { isServerName } from '../shared/identity/relay-address.ts'
 import { createLog } from '../shared/log.ts'
-import { type Cidr, parseCidr } from '../shared/policy/cidr.ts'
 import { parseStatement } from '../shared/release/statement.ts'
 import { formatListening } from '../shared/tunnel/tcp-listener.ts'
 import { AGENT_LIFETIME } from './authority/authority.ts'
 import { readBackupPlan, scheduleBackups } from './backup/schedule.ts'
 import { controlHandlers } from './control.ts'
+import { type DoorFlags, readDoorFlags, readRange } from './gateway/door-flags.ts'
 import { collectMetrics } from './metrics/collect.ts'
 import { formatMetrics, METRICS_TYPE } from './metrics/exposition.ts'
 import { watchLoopDelay } from './metrics/loop-delay.ts'
@@ -22,7 +22,7 @@ import { firstOwnerLink } from './people/first-owner.ts'
 import { setupText } from './people-command.ts'
 import { startRelay } from './relay.ts'
 
-export interface UpOptions {
+export interface UpOptions extends DoorFlags {
   readonly data: string
   readonly listen: string
   readonly name?: string
@@ -54,7 +54,8 @@ export async function up(options: UpOptions): Promise<void> {
     log,
     keyCommand: options.keyCommand,
     sso: { insideHosts: new Set((options.ssoInside ?? []).map((host) => host.toLowerCase())) },
-    deliveryRanges: (options.deliveryRange ?? []).map(rangeOf),
+    ...readDoorFlags(options),
+    deliveryRanges: (options.deliveryRange ?? []).map((text) => readRange('--delivery-range', text)),
     requiredRelease:
       options.requireRelease === undefined ? undefined : parseStatement(options.requireRelease),
     ...(options.certificateLife === undefined
@@ -89,13 +90,6 @@ export async function up(options: UpOptions): Promise<void> {
   } finally {
     await relay.stop()
   }
-}
-
-/** @throws {TunnelError} CONFIG */
-function rangeOf(text: string): Cidr {
-  const range = parseCidr(text)
-  if (range.ok) return range.value
-  throw new TunnelError('CONFIG', `--delivery-range ${text}: ${range.reason}.`)
 }
 
 /**

@@ -3,8 +3,8 @@ import type { Effects } from '../../shared/effects.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { sendProblem } from '../../shared/http/problem.ts'
 import { requestFault } from '../../shared/http/request-fault.ts'
-import { clientAddress } from '../../shared/http/server.ts'
 import type { Logger } from '../../shared/log.ts'
+import { sourceAddress } from '../../shared/tunnel/source-address.ts'
 import { addressKey } from '../gateway/admission.ts'
 import { KeyedBuckets } from '../gateway/keyed-buckets.ts'
 import { peerOf } from '../gateway/routes.ts'
@@ -155,7 +155,7 @@ function take(buckets: KeyedBuckets, key: string, { now }: Pick<Effects, 'now'>)
 
 function originOf(request: IncomingMessage, traceId: string): RequestOrigin {
   const { certificate, authorized } = peerOf(request)
-  const source = clientAddress(request)
+  const source = sourceAddress(request.socket)
   return { source, traceId, certificate: authorized ? certificate : undefined, shown: certificate }
 }
 

@@ -20,6 +20,7 @@ import type { WindowBudget } from '../../shared/mux/window.ts'
 import { isStatedAtLeast, type ReleaseStatement } from '../../shared/release/statement.ts'
 import { jitteredInterval, PING_INTERVAL_MS } from '../../shared/tunnel/liveness.ts'
 import { SessionSocket } from '../../shared/tunnel/session-socket.ts'
+import { sourceAddress } from '../../shared/tunnel/source-address.ts'
 import { takeOverAfterHandshake } from '../../shared/tunnel/upgraded.ts'
 import type { Audit } from '../audit/record.ts'
 import { refusalEvent, sessionEvent } from '../audit/session-events.ts'
@@ -88,7 +89,7 @@ export function acceptGreeting(
   const release = takeOverAfterHandshake(socket)
   context.webSockets.handleUpgrade(request, socket, head, () => {
     release()
-    runSession(context, socket, greeter, request.socket.remoteAddress ?? '')
+    runSession(context, socket, greeter, sourceAddress(socket))
   })
 }
 

@@ -3,8 +3,12 @@ import type { Logger } from '../../shared/log.ts'
 import { TokenBucket } from '../../shared/mux/token-bucket.ts'
 import { parseIp } from '../../shared/policy/ip.ts'
 import { KeyedBuckets } from './keyed-buckets.ts'
+import { occasionally } from './occasionally.ts'
 
-/** What the relay gives to those who have proved nothing yet. Behind a load balancer all come from few addresses. */
+/**
+ * What the relay gives to those who have proved nothing yet. Behind a load balancer that does not say whose connections it
+ * brings, all come from few addresses.
+ */
 export interface AdmissionLimits {
   /** Pending connections of one IPv4 address or one IPv6 /64 at a time. */
   readonly pendingPerAddress: number
@@ -17,7 +21,7 @@ export interface AdmissionLimits {
   readonly tunnelBurst: number
   /** Enrolments that one address may ask for in a minute, and at once. */
   readonly enrollmentsPerMinute: number
-  /** From the connection to the end of the TLS handshake, in ms. */
+  /** From the connection to the end of the TLS handshake, with the header of a proxy before it, in ms. */
   readonly handshakeMs: number
   /** For the head of a request, in ms. */
   readonly headersMs: number
@@ -51,6 +55,8 @@ export type Standing = 'pending' | 'visitor' | 'tunnel' | 'gone'
 /** One connection's place in the counts. */
 export interface Ticket {
   readonly standing: Standing
+  /** Whose connection it is; to be called once. @returns false where that address has too many: it must be closed */
+  locate(address: string): boolean
   /** Makes a pending connection a visitor. @returns false where there are too many: it must be closed */
   visit(): boolean
   /** The connection is a tunnel. */
@@ -72,9 +78,6 @@ export interface AdmissionOptions {
   readonly log: Logger
 }
 
-/** Refusals of so many ms share a line of the log. */
-const LOG_INTERVAL_MS = 1_000
-
 /** Addresses whose enrolments are counted at a time. */
 const MAX_ENROLLING_ADDRESSES = 10_000
 
@@ -82,20 +85,21 @@ const MAX_ENROLLING_ADDRESSES = 10_000
 export class Admission {
   readonly limits: AdmissionLimits
   readonly #effects: AdmissionOptions['effects']
-  readonly #log: Logger
+  readonly #log: (address: string) => void
   readonly #perAddress = new Map<string, number>()
   readonly #enrolling: KeyedBuckets
   readonly #tunnels: TokenBucket
   #pending = 0
   #visitors = 0
   #refused = 0
-  #loggedRefused = 0
-  #isLogDue = false
 
   constructor({ limits, effects, log }: AdmissionOptions) {
     this.limits = limits
     this.#effects = effects
-    this.#log = log
+    this.#log = occasionally(effects, (firstFrom, refused) => {
+      const { pending, visitors } = this.counts
+      log.warn({ refused, pending, visitors, firstFrom }, 'connections refused')
+    })
     this.#tunnels = new TokenBucket(limits.tunnelsPerSecond, limits.tunnelBurst)
     const perMinute = limits.enrollmentsPerMinute
     this.#enrolling = new KeyedBuckets({
@@ -109,17 +113,17 @@ export class Admission {
     return { pending: this.#pending, visitors: this.#visitors, refused: this.#refused }
   }
 
-  /** Counts a new connection from `address`. @returns undefined where there are too many: it must be closed at once */
-  enter(address: string): Ticket | undefined {
-    const key = addressKey(address)
-    const ofAddress = this.#perAddress.get(key) ?? 0
-    if (ofAddress >= this.limits.pendingPerAddress || this.#pending >= this.limits.pending) {
-      this.#noteRefusal(address)
+  /**
+   * Counts a new connection whose other end is `peer`, be that a proxy or the client.
+   * @returns undefined where there are too many: it must be closed at once
+   */
+  enter(peer: string): Ticket | undefined {
+    if (this.#pending >= this.limits.pending) {
+      this.#noteRefusal(peer)
       return undefined
     }
     this.#pending++
-    this.#perAddress.set(key, ofAddress + 1)
-    return this.#ticket(key, address)
+    return this.#ticket(peer)
   }
 
   /** Allows one more tunnel to open now. Asked after its certificate held, so that nobody else can use the budget up. */
@@ -132,8 +136,10 @@ export class Admission {
     return this.#enrolling.take(addressKey(address), this.#effects.now())
   }
 
-  #ticket(key: string, address: string): Ticket {
+  #ticket(peer: string): Ticket {
     let standing: Standing = 'pending'
+    let address: string | undefined
+    let key: string | undefined
     const move = (to: Standing) => {
       if (standing === 'pending') this.#endPending(key)
       if (standing === 'visitor') this.#visitors--
@@ -143,10 +149,23 @@ export class Admission {
       get standing() {
         return standing
       },
+      locate: (located) => {
+        address = located
+        if (standing !== 'pending') return standing !== 'gone'
+        const ofAddress = addressKey(located)
+        const count = this.#perAddress.get(ofAddress) ?? 0
+        if (count >= this.limits.pendingPerAddress) {
+          this.#noteRefusal(located)
+          return false
+        }
+        key = ofAddress
+        this.#perAddress.set(key, count + 1)
+        return true
+      },
       visit: () => {
         if (standing !== 'pending') return standing === 'visitor'
         if (this.#visitors >= this.limits.visitors) {
-          this.#noteRefusal(address)
+          this.#noteRefusal(address ?? peer)
           return false
         }
         move('visitor')
@@ -160,25 +179,17 @@ export class Admission {
     }
   }
 
-  #endPending(key: string): void {
+  #endPending(key: string | undefined): void {
     this.#pending--
+    if (key === undefined) return
     const left = (this.#perAddress.get(key) ?? 1) - 1
     if (left > 0) this.#perAddress.set(key, left)
     else this.#perAddress.delete(key)
   }
 
-  /** A flood at the door must not become a flood in the log. */
   #noteRefusal(address: string): void {
     this.#refused++
-    if (this.#isLogDue) return
-    this.#isLogDue = true
-    this.#effects.after(LOG_INTERVAL_MS, () => {
-      this.#isLogDue = false
-      const refused = this.#refused - this.#loggedRefused
-      this.#loggedRefused = this.#refused
-      const { pending, visitors } = this.counts
-      this.#log.warn({ refused, pending, visitors, firstFrom: address }, 'connections refused')
-    })
+    this.#log(address)
   }
 }
 

@@ -7,15 +7,20 @@ import type { Logger } from '../../shared/log.ts'
 import type { Stream } from '../../shared/mux/stream.ts'
 import type { StreamHandler } from '../../shared/mux/stream-handler.ts'
 import { readIntoBlocks } from '../../shared/tunnel/accepted.ts'
+import { nameSource, sourceAddress } from '../../shared/tunnel/source-address.ts'
 import { Splice } from '../../shared/tunnel/splice.ts'
-import { ClientHelloReader } from '../../shared/wire/client-hello.ts'
+import type { Arrive } from '../../shared/tunnel/tcp-listener.ts'
+import { ClientHelloReader, type ClientHelloView } from '../../shared/wire/client-hello.ts'
+import { looksLikeProxyHeader } from '../../shared/wire/proxy-protocol.ts'
 import type { Admission, Ticket } from './admission.ts'
+import { occasionally } from './occasionally.ts'
 
 /** Opens the stream to the resource of a passed-through name. @throws {TunnelError} where it cannot */
 export type PassThrough = (handler: StreamHandler, sourceAddress: string) => Stream
 
 export interface FrontDoorOptions {
   readonly admission: Admission
+  readonly arrive: Arrive
   readonly effects: Pick<Effects, 'after'>
   readonly log: Logger
   /** What is published under a name that TLS asks for (lower case); undefined: the relay's own TLS answers. */
@@ -33,7 +38,6 @@ export interface FrontDoor {
 interface Guest {
   readonly socket: net.Socket
   readonly ticket: Ticket
-  readonly address: string
   readonly cancelDeadline: () => void
   /** The TLS handshake is done. */
   readonly secured: () => void
@@ -42,6 +46,21 @@ interface Guest {
 }
 
 type Serve = (socket: net.Socket) => void
+
+/** Where a connection goes that is not passed through. */
+interface Behind {
+  readonly serve: Serve
+  /** Told of who sends the header of a proxy that the relay does not expect, which is no TLS. */
+  readonly noteUninvited: (source: string) => void
+}
+
+/** A connection of which it is known whose it is. */
+interface Arrived {
+  readonly guest: Guest
+  readonly source: string
+  /** What was read of it already. */
+  readonly first: Uint8Array
+}
 
 /** Node throws what nobody listens for; the reasons of such errors are told by 'close' or by the TLS socket above. */
 const ignore = () => undefined
@@ -59,12 +78,31 @@ export function guardFrontDoor(server: https.Server, options: FrontDoorOptions):
   const serve: Serve = (socket) => {
     for (const listener of listeners) listener.call(server, socket)
   }
+  const noteUninvited = occasionally(options.effects, (source: string, count) => {
+    options.log.info(
+      { source, count },
+      'PROXY headers from an address that --proxy-from does not list: refused',
+    )
+  })
   server.removeAllListeners('connection')
   server.on('connection', (socket: net.Socket) => {
     const guest = admit(options, guests, socket)
-    if (guest !== undefined) peek(options, guest, serve)
+    if (guest === undefined) return
+    options.arrive(socket, (source, first) => {
+      nameSource(socket, source)
+      if (guest.ticket.locate(source)) peek(options, { guest, source, first }, { serve, noteUninvited })
+      else socket.resetAndDestroy()
+    })
   })
-  server.on('secureConnection', (socket: TLSSocket) => guests.get(connectionKey(socket))?.secured())
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const guest = guests.get(connectionKey(socket))
+    // Closed below already; whose it was is forgotten.
+    if (guest === undefined) socket.destroy()
+    else {
+      nameSource(socket, sourceAddress(guest.socket))
+      guest.secured()
+    }
+  })
   return {
     ticketOf: (socket) => guests.get(connectionKey(socket))?.ticket,
     closePending() {
@@ -101,7 +139,7 @@ function admit(options: FrontDoorOptions, guests: Map<string, Guest>, socket: ne
     ticket.leave()
     if (guests.get(key) === guest) guests.delete(key)
   }
-  const guest: Guest = { socket, ticket, address, cancelDeadline, secured, leave }
+  const guest: Guest = { socket, ticket, cancelDeadline, secured, leave }
   guests.set(key, guest)
   socket.once('close', leave)
   return guest
@@ -113,43 +151,52 @@ function connectionKey({ remoteAddress, remotePort, localAddress }: net.Socket):
 }
 
 /** Reads until the ClientHello is whole. */
-function peek(options: FrontDoorOptions, guest: Guest, serve: Serve): void {
+function peek(
+  options: FrontDoorOptions,
+  { guest, source, first }: Arrived,
+  { serve, noteUninvited }: Behind,
+): void {
   const { socket } = guest
   const reader = new ClientHelloReader()
-  const chunks: Buffer[] = []
-  const onData = (chunk: Buffer) => {
+  const chunks: Uint8Array[] = []
+  let view: ClientHelloView = 'more'
+  const onData = (chunk: Uint8Array) => {
     chunks.push(chunk)
-    const view = reader.push(chunk)
+    view = reader.push(chunk)
     if (view === 'more') return
     socket.removeListener('data', onData)
     socket.pause()
     const bytes = Buffer.concat(chunks)
     const name = view === 'not-tls' ? undefined : view.serverName
     const open = name === undefined ? undefined : options.passThrough(name)
-    if (open !== undefined) passThrough(options, guest, open, bytes)
+    if (open !== undefined) passThrough(options, { guest, source, first: bytes }, open)
     else {
+      if (view === 'not-tls' && looksLikeProxyHeader(bytes)) noteUninvited(source)
       socket.unshift(bytes)
       serve(socket)
     }
   }
+  onData(first)
+  if (view !== 'more') return
   socket.on('data', onData)
+  socket.resume()
 }
 
 /** Joins the connection to a stream that begins with what was read already. */
-function passThrough({ log }: FrontDoorOptions, guest: Guest, open: PassThrough, first: Buffer): void {
-  const { socket, ticket, address } = guest
+function passThrough({ log }: FrontDoorOptions, { guest, source, first }: Arrived, open: PassThrough): void {
+  const { socket, ticket } = guest
   guest.cancelDeadline()
   if (!ticket.visit()) {
     socket.resetAndDestroy()
     return
   }
   const onClosed = (error: TunnelError | null) => {
-    log.debug({ source: address, code: error?.code ?? 'OK' }, 'passed-through connection closed')
+    log.debug({ source, code: error?.code ?? 'OK' }, 'passed-through connection closed')
   }
   const splice = new Splice({ brokenCode: 'CANCELLED', onClosed })
   let stream: Stream
   try {
-    stream = open(splice, address)
+    stream = open(splice, source)
   } catch (error) {
     socket.resetAndDestroy()
     if (!isTunnelError(error)) throw error

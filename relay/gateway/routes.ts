@@ -11,6 +11,7 @@ import {
   RENEW_PATH,
 } from '../../shared/identity/enrollment-messages.ts'
 import { OFFER_PATH, SEALED_PATH } from '../../shared/identity/sealed-request.ts'
+import { sourceAddress } from '../../shared/tunnel/source-address.ts'
 import { type Audit, RELAY_CHAIN } from '../audit/record.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { enroll, type RequestOrigin, renew } from '../authority/enroll.ts'
@@ -92,7 +93,7 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
 ] as const satisfies readonly (readonly [string, Route])[])
 
 function originOf(request: IncomingMessage, traceId: string): RequestOrigin {
-  return { sourceAddress: request.socket.remoteAddress ?? '', traceId }
+  return { sourceAddress: sourceAddress(request.socket), traceId }
 }
 
 /** @throws {TunnelError} ENHANCE_CALM */

@@ -8,6 +8,8 @@ import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { sendProblem, writeProblem } from '../../shared/http/problem.ts'
 import { HTTP_SERVER_OPTIONS, hardenServer } from '../../shared/http/server.ts'
 import { certificateSubject, type Subject } from '../../shared/identity/subject.ts'
+import { sourceAddress } from '../../shared/tunnel/source-address.ts'
+import type { Arrive } from '../../shared/tunnel/tcp-listener.ts'
 import { SUBPROTOCOL } from '../../shared/version.ts'
 import type { Api } from '../api/handler.ts'
 import { API_ROOT } from '../api/routes.ts'
@@ -53,6 +55,7 @@ export interface ServerOptions extends AcceptContext {
   readonly enforcement: Pick<Enforcement, 'checkSession'>
   readonly api: Api
   readonly admission: Admission
+  readonly arrive: Arrive
   readonly counts: Pick<RelayCounts, 'refused'>
   /** See FrontDoorOptions. */
   readonly passThrough: (serverName: string) => PassThrough | undefined
@@ -198,7 +201,7 @@ async function upgrade(
     if (path.kind !== 'either' && principal.kind !== path.kind)
       throw new TunnelError('IDENTITY', `a ${principal.kind} on the path of a ${path.kind}`)
     options.enforcement.checkSession(principal, {
-      address: socket.remoteAddress ?? '',
+      address: sourceAddress(socket),
       certificate: peer.certificate,
     })
     requireSubprotocol(request)
@@ -210,7 +213,7 @@ async function upgrade(
     USES[path.use](options, request, head, principal)
   } catch (cause) {
     const error = isTunnelError(cause) ? cause : new TunnelError('INTERNAL', '', { cause })
-    const [traceId, source] = [newTrace(options), request.socket.remoteAddress ?? '']
+    const [traceId, source] = [newTrace(options), sourceAddress(socket)]
     // A fault of our own says what it was; who was refused for a reason has it in the code.
     options.log.info({ code: error.code, source, traceId, err: error.cause }, 'upgrade refused')
     options.counts.refused('upgrade', error.code)

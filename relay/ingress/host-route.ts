@@ -2,9 +2,9 @@ import type { IncomingMessage } from 'node:http'
 import type { Effects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import { headerValues } from '../../shared/http/headers.ts'
-import { clientAddress } from '../../shared/http/server.ts'
 import { type Trace, traceOf } from '../../shared/http/trace.ts'
 import { parseHost } from '../../shared/policy/host.ts'
+import { sourceAddress } from '../../shared/tunnel/source-address.ts'
 import { parsePort } from '../../shared/wire/host-port.ts'
 
 /** What one parse of a request gives; routing, records and headers all read this and nothing else. */
@@ -14,7 +14,7 @@ export interface RequestContext {
   /** Host as the client sent it, for the next hop. */
   readonly authority: string
   readonly scheme: 'http' | 'https'
-  /** Address of the client's end of the connection: never from a header. */
+  /** Whose connection it is: never from a header of the request. */
   readonly client: string
   readonly trace: Trace
 }
@@ -55,7 +55,7 @@ export function requestContext(
     host,
     authority,
     scheme,
-    client: clientAddress(request),
+    client: sourceAddress(request.socket),
     trace: traceOf(request, effects),
   })
 }

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { resumeSummary } from '../../shared/cli/resumes.ts'
 import type { Trouble } from '../../shared/cli/trouble.ts'
 import { ERRORS, type ErrorCode, errorEntry, type Leg } from '../../shared/errors.ts'
+import { formatCidr } from '../../shared/policy/cidr.ts'
 import type { SessionHealth, TargetHealth } from '../gateway/health.ts'
 import type { LiveSession } from '../gateway/sessions.ts'
 import type { Relay } from '../relay.ts'
@@ -47,6 +48,8 @@ const statusOutput = v.object({
     openJoinTokens: v.number(),
   }),
   address: v.object({ host: v.string(), port: v.number() }),
+  /** Ranges of the proxies before the relay. */
+  proxies: v.array(v.string()),
   troubles: v.array(
     v.object({
       environment: v.string(),
@@ -107,6 +110,7 @@ async function statusOf(
   return {
     listening: relay.listening,
     address: relay.address,
+    proxies: relay.proxies.map(formatCidr),
     tenant,
     counts: await authority.store.counts(tenant, authority.effects.date()),
     troubles: troubles.slice(0, MAX_TROUBLES),

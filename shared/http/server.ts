@@ -89,8 +89,3 @@ function faultOf(error: NodeJS.ErrnoException): TunnelError {
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new TunnelError('HTTP_REQUEST_TIMEOUT')
   return new TunnelError('HTTP_BAD_REQUEST', `The parser says ${error.code ?? 'no'}.`)
 }
-
-/** The client's address, IPv4 in its plain form; `unknown` on a connection that has none. */
-export function clientAddress(request: IncomingMessage): string {
-  return request.socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? 'unknown'
-}

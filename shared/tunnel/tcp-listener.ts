@@ -3,17 +3,30 @@ import { isTunnelError, TunnelError } from '../errors.ts'
 import type { Stream } from '../mux/stream.ts'
 import type { StreamHandler } from '../mux/stream-handler.ts'
 import { readIntoBlocks } from './accepted.ts'
+import { sourceAddress } from './source-address.ts'
 import { Splice } from './splice.ts'
 
 /** Most connections of one listener at a time. */
 const MAX_CONNECTIONS = 4_096
 
+const NOTHING = new Uint8Array(0)
+
+/** Says once whose connection an accepted socket is, an address in canonical form, with the bytes that were read already. */
+export type Arrive = (socket: net.Socket, arrived: (source: string, first: Uint8Array) => void) => void
+
+const direct: Arrive = (socket, arrived) => arrived(sourceAddress(socket), NOTHING)
+
 export interface TcpListenerOptions {
   readonly host: string
   /** 0 lets the system choose. */
   readonly port: number
-  /** Opens the stream for a connection from `sourceAddress`. @throws {TunnelError} where it cannot */
-  readonly open: (handler: StreamHandler, sourceAddress: string) => Stream
+  /** Opens the stream for a connection from `source`. @throws {TunnelError} where it cannot */
+  readonly open: (handler: StreamHandler, source: string) => Stream
+  /**
+   * Finds out whose connection it is before the stream exists, and what it may read for that; else it is that of its other
+   * end. A connection that does not get so far it closes itself.
+   */
+  readonly arrive?: Arrive
   /** Told how each connection ended; null where it ended well. */
   readonly onClosed: (error: TunnelError | null) => void
 }
@@ -35,16 +48,28 @@ export async function listenTcp(options: TcpListenerOptions): Promise<net.Server
   return server
 }
 
-function serve({ open, onClosed }: TcpListenerOptions, accepted: net.Socket): void {
+function serve(options: TcpListenerOptions, accepted: net.Socket): void {
+  const { arrive = direct } = options
+  arrive(accepted, (source, first) => begin(options, accepted, { source, first }))
+}
+
+function begin(
+  { open, onClosed }: TcpListenerOptions,
+  accepted: net.Socket,
+  { source, first }: { readonly source: string; readonly first: Uint8Array },
+): void {
   const splice = new Splice({ brokenCode: 'CANCELLED', onClosed })
+  let stream: Stream
   try {
-    splice.stream = open(splice, accepted.remoteAddress ?? '')
+    stream = open(splice, source)
   } catch (error) {
     if (!isTunnelError(error)) throw error
     accepted.resetAndDestroy()
     onClosed(error)
     return
   }
+  splice.stream = stream
+  if (first.length > 0) stream.write(first)
   splice.attach(readIntoBlocks(accepted, splice.reader))
 }
 

@@ -41,6 +41,8 @@ export interface KitOptions {
   readonly agentLifetimeMs?: number
   /** Limits at the relay's door that differ from the defaults. */
   readonly limits?: Partial<AdmissionLimits>
+  /** Where proxies are that must say whose connections they bring. */
+  readonly proxies?: readonly Cidr[]
   /** Where audit records may be sent beside the internet. */
   readonly deliveryRanges?: readonly Cidr[]
   /** What agents must state to be. */

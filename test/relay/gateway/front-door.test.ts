@@ -6,9 +6,11 @@ import { type TestContext, test } from 'node:test'
 import tls, { type TLSSocket } from 'node:tls'
 import { generate } from 'selfsigned'
 import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from '../../../relay/gateway/admission.ts'
+import { createArrive } from '../../../relay/gateway/arrival.ts'
 import { guardFrontDoor } from '../../../relay/gateway/front-door.ts'
 import { realEffects } from '../../../shared/effects.ts'
 import { HTTP_SERVER_OPTIONS, hardenServer } from '../../../shared/http/server.ts'
+import type { Cidr } from '../../../shared/policy/cidr.ts'
 import { eventually, within } from '../../support/deadline.ts'
 import { recordLog } from '../../support/recorded-log.ts'
 import { dial, tcpEnd } from '../../support/tcp-kit.ts'
@@ -22,7 +24,11 @@ const { private: key, cert } = await generate([{ name: 'commonName', value: 'rel
 })
 
 /** An HTTPS server behind the door; nothing is passed through. */
-async function door(t: TestContext, limits: Partial<AdmissionLimits> = {}, headersTimeout = 10_000) {
+async function door(
+  t: TestContext,
+  limits: Partial<AdmissionLimits> = {},
+  { headersTimeout = 10_000, proxies = [] as readonly Cidr[] } = {},
+) {
   const { log } = recordLog()
   const admission = new Admission({ limits: { ...ADMISSION_LIMITS, ...limits }, effects: realEffects, log })
   const server = https.createServer({
@@ -35,6 +41,7 @@ async function door(t: TestContext, limits: Partial<AdmissionLimits> = {}, heade
   const names: string[] = []
   const guarded = guardFrontDoor(server, {
     ...{ admission, effects: realEffects, log },
+    arrive: createArrive({ proxies, effects: realEffects, log }),
     passThrough: (name) => {
       names.push(name)
       return undefined
@@ -127,7 +134,7 @@ test('a connection that says nothing, half a ClientHello or stops in the handsha
 })
 
 test('a slow head is cut by the HTTPS server itself', async (t) => {
-  const { port, admission } = await door(t, {}, 100)
+  const { port, admission } = await door(t, {}, { headersTimeout: 100 })
   const silent = tcpEnd(await secure(port))
   const half = tcpEnd(await secure(port))
   half.socket.write('GET / HTTP/1.1\r\nHost: relay')

@@ -1,0 +1,76 @@
+import type net from 'node:net'
+import type { Effects } from '../../shared/effects.ts'
+import type { Logger } from '../../shared/log.ts'
+import { type Cidr, cidrContains } from '../../shared/policy/cidr.ts'
+import { parseIp } from '../../shared/policy/ip.ts'
+import { sourceAddress } from '../../shared/tunnel/source-address.ts'
+import type { Arrive } from '../../shared/tunnel/tcp-listener.ts'
+import { ProxyHeaderReader } from '../../shared/wire/proxy-protocol.ts'
+import { occasionally } from './occasionally.ts'
+
+/** How long a proxy may take for its header, in ms; the protocol wants it to be sent at once, and retries of TCP to be outlasted. */
+const HEADER_MS = 5_000
+
+const NOTHING = new Uint8Array(0)
+
+export interface ArrivalOptions {
+  /** Where the proxies are that bring the connections of others. */
+  readonly proxies: readonly Cidr[]
+  readonly effects: Pick<Effects, 'after'>
+  readonly log: Logger
+}
+
+/**
+ * From a listed proxy the header of the PROXY protocol is required; nobody else's first bytes are looked at, so that a
+ * header from them is what it is to TLS: no ClientHello.
+ */
+export function createArrive({ proxies, effects, log }: ArrivalOptions): Arrive {
+  const noteRefusal = occasionally(effects, (first: { proxy: string; reason: string }, refused) => {
+    log.warn({ ...first, refused }, 'connections of a listed proxy refused: it must send the PROXY protocol')
+  })
+  return (socket, arrived) => {
+    const peer = sourceAddress(socket)
+    const ip = parseIp(peer)
+    if (ip === undefined || !proxies.some((range) => cidrContains(range, ip))) {
+      arrived(peer, NOTHING)
+      return
+    }
+    readHeader(socket, effects, (header) => {
+      if (!('refused' in header)) return arrived(header.source ?? peer, header.rest)
+      noteRefusal({ proxy: peer, reason: header.refused })
+      socket.resetAndDestroy()
+    })
+  }
+}
+
+type Header = { readonly refused: string } | { readonly source?: string; readonly rest: Uint8Array }
+
+/** Tells of nothing where the connection ends first: balancers look in that way whether somebody listens. */
+function readHeader(
+  socket: net.Socket,
+  effects: Pick<Effects, 'after'>,
+  done: (header: Header) => void,
+): void {
+  const reader = new ProxyHeaderReader()
+  const finish = (header: Header) => {
+    cancel()
+    socket.removeListener('data', onData)
+    socket.removeListener('end', onEnd)
+    socket.removeListener('close', cancel)
+    socket.pause()
+    done(header)
+  }
+  const onData = (chunk: Buffer) => {
+    const view = reader.push(chunk)
+    if (view !== 'more') finish(view)
+  }
+  const onEnd = () => socket.destroy()
+  const cancel = effects.after(HEADER_MS, () =>
+    finish({ refused: `no whole header in ${HEADER_MS / 1_000} s` }),
+  )
+  socket.on('data', onData)
+  socket.on('end', onEnd)
+  socket.once('close', cancel)
+  // A listener for streams pauses what it accepts.
+  socket.resume()
+}
