@@ -1,5 +1,6 @@
 import type { ErrorCode, TunnelError } from '../errors.ts'
 import { type ControlFrame, FLAG, type StreamFrame } from './frame.ts'
+import type { WindowBudget } from './window.ts'
 
 export type OpenFrame = Extract<ControlFrame, { type: 'OPEN' }>
 export type GoAwayFrame = Extract<ControlFrame, { type: 'GOAWAY' }>
@@ -38,6 +39,17 @@ export interface SessionHandler {
   links?(wanted: number): void
   /** There is something to transmit. May be called many times a turn. */
   wake(): void
+}
+
+export interface SessionOptions {
+  /** The relay opens even ids, agent and connector odd ones. */
+  readonly role: 'relay' | 'peer'
+  readonly handler: SessionHandler
+  readonly budget: WindowBudget
+  readonly pingIntervalMs: number
+  readonly now: number
+  /** First id to open, for tests of the wrap. */
+  readonly firstId?: number
 }
 
 /** True where an OPEN asks for a new path for a stream that exists already. */

@@ -1,4 +1,5 @@
-import { type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
+import { type ErrorCode, TunnelError } from '../errors.ts'
+import { CreditQueue } from './credit-queue.ts'
 import { encodeControl } from './encode.ts'
 import { type ControlFrame, FLAG, INITIAL_CREDIT } from './frame.ts'
 import type { FurtherLink, FurtherLinkShell } from './further-link.ts'
@@ -6,29 +7,24 @@ import { type FrameSink, Link } from './link.ts'
 import { Links } from './links.ts'
 import { Openings } from './openings.ts'
 import type { DataSource } from './scheduler.ts'
-import { isReattach, type OpenFrame, type SessionHandler, type StreamEntry } from './session-handler.ts'
+import {
+  isReattach,
+  type OpenFrame,
+  type SessionHandler,
+  type SessionOptions,
+  type StreamEntry,
+} from './session-handler.ts'
 import { SESSION_LIMITS } from './session-limits.ts'
+import { isLinkFrame, SessionTalk } from './session-talk.ts'
 import { Stream } from './stream.ts'
 import type { Carried, CreditSource, StreamCarrier, StreamHandler } from './stream-handler.ts'
 import { StreamTable } from './stream-table.ts'
-import { TokenBucket } from './token-bucket.ts'
 import type { WindowBudget } from './window.ts'
 
 const SWEEP_MS = 10_000
 
 /** Ends of a session after which its streams must not come back. */
 const FINAL: ReadonlySet<ErrorCode> = new Set(['REVOKED', 'EXPIRED', 'CANCELLED'])
-
-export interface SessionOptions {
-  /** The relay opens even ids, agent and connector odd ones. */
-  readonly role: 'relay' | 'peer'
-  readonly handler: SessionHandler
-  readonly budget: WindowBudget
-  readonly pingIntervalMs: number
-  readonly now: number
-  /** First id to open, for tests of the wrap. */
-  readonly firstId?: number
-}
 
 /**
  * Both parties' streams over one link (docs/protocol.md sections 2 to 8): who may open what, where each frame goes, and
@@ -40,22 +36,24 @@ export class Session implements StreamCarrier {
   queuedBytes = 0
   readonly #handler: SessionHandler
   readonly #budget: WindowBudget
-  readonly #isRelay: boolean
+  readonly #talk: SessionTalk
   readonly #table: StreamTable
-  readonly #creditDue: CreditSource[] = []
-  readonly #opens: TokenBucket
-  readonly #notices = new TokenBucket(SESSION_LIMITS.noticesPerSecond, SESSION_LIMITS.noticeBurst)
+  readonly #creditDue = new CreditQueue()
   readonly #openings = new Openings((id, stream) => this.#table.get(id) === stream)
   readonly #links: Links = new Links({
     first: () => this.link,
-    data: (id, flags, offset, bytes, now) => this.#onFurtherData(id, flags, offset, bytes, now),
-    lost: (carried) => this.#onLinkLost(carried),
-    wanted: (count) => this.#onLinksWanted(count),
+    data: (id, flags, offset, bytes, now) => {
+      this.#now = now
+      this.#onData(id, flags, offset, bytes)
+    },
+    lost: (carried) => {
+      this.#table.askAgain(carried)
+      // The others take over what waits.
+      this.#handler.wake()
+      this.#links.wake()
+    },
+    wanted: (count) => this.#talk.wantLinks(count),
   })
-  #isGreeted = false
-  #hasPeerGreeted = false
-  #isDraining = false
-  #peerDrains = false
   #closedWith: TunnelError | undefined
   #now: number
   #sweepAt: number
@@ -63,14 +61,7 @@ export class Session implements StreamCarrier {
   constructor(options: SessionOptions) {
     this.#handler = options.handler
     this.#budget = options.budget
-    this.#isRelay = options.role === 'relay'
-    // A relay's session with an agent carries many connectors, each of which the relay has held to these limits.
-    const share = this.#isRelay ? 1 : SESSION_LIMITS.relayShare
-    this.#opens = new TokenBucket(
-      SESSION_LIMITS.opensPerSecond * share,
-      SESSION_LIMITS.opensPerSecond * share,
-    )
-    this.#table = new StreamTable(options.role, share, options.firstId)
+    this.#table = new StreamTable(options, this)
     this.#now = options.now
     this.#sweepAt = options.now + SWEEP_MS
     this.link = new Link({
@@ -78,12 +69,13 @@ export class Session implements StreamCarrier {
         data: (id, flags, offset, bytes) => this.#onData(id, flags, offset, bytes),
         control: (frame) => this.#onControl(frame),
         wake: () => this.#handler.wake(),
-        collect: (now) => this.#collectCredits(now),
+        collect: (now) => this.#creditDue.collect(now, this.link),
       },
       queue: this.#links.scheduler,
       pingIntervalMs: options.pingIntervalMs,
       now: options.now,
     })
+    this.#talk = new SessionTalk(options, this.link, this.#links)
   }
 
   get streamCount(): number {
@@ -96,7 +88,7 @@ export class Session implements StreamCarrier {
 
   /** True while we may open streams here. A GOAWAY of our own keeps only the peer from it. */
   get isOpen(): boolean {
-    return this.#isGreeted && !this.#peerDrains && !this.isClosed
+    return this.#talk.isGreeted && !this.#talk.peerDrains && !this.isClosed
   }
 
   /** Links there are now, 1 to 16. */
@@ -130,7 +122,7 @@ export class Session implements StreamCarrier {
   }
 
   get hasWork(): boolean {
-    return !this.isClosed && (this.link.hasWork || this.#creditDue.length > 0)
+    return !this.isClosed && (this.link.hasWork || !this.#creditDue.isEmpty)
   }
 
   /** Monotonic ms of the next `tick`. */
@@ -154,9 +146,7 @@ export class Session implements StreamCarrier {
 
   /** Sends HELLO (agent, connector) or HELLO_OK (relay). */
   greet(type: 'HELLO' | 'HELLO_OK', meta: Uint8Array): void {
-    // Nothing may overtake it, not even a GOAWAY of the same turn.
-    this.link.sendUrgent(encodeControl({ type, id: 0, meta }))
-    if (type === 'HELLO_OK') this.#isGreeted = true
+    this.#talk.greet(type, meta)
   }
 
   /**
@@ -164,16 +154,8 @@ export class Session implements StreamCarrier {
    * @throws {TunnelError} DRAINING, OVERLOADED or SESSION_LOST, all before anything was sent
    */
   open(meta: Uint8Array, handler: StreamHandler, isResumable = false): Stream {
-    const id = this.#takeOpeningId()
-    const stream = new Stream({
-      id,
-      isOpener: true,
-      carrier: this,
-      handler,
-      budget: this.#budget,
-      sendLimit: INITIAL_CREDIT,
-      now: this.#now,
-    })
+    this.#openings.checkRoom()
+    const stream = this.#createStream(this.takeId(), true, INITIAL_CREDIT, handler)
     this.#sendOpen(stream, isResumable ? FLAG.RESUMABLE : 0, meta)
     return stream
   }
@@ -183,44 +165,30 @@ export class Session implements StreamCarrier {
    * @throws {TunnelError} DRAINING, OVERLOADED or SESSION_LOST, all before anything was sent
    */
   reopen(stream: Stream, meta: Uint8Array): void {
-    stream.path.reattach(this.#takeOpeningId(), this)
+    this.#openings.checkRoom()
+    stream.path.reattach(this.takeId(), this)
     this.#sendOpen(stream, FLAG.RESUMABLE | FLAG.REATTACH, meta)
   }
 
-  #takeOpeningId(): number {
-    this.#openings.checkRoom()
-    return this.takeId()
+  #sendOpen(stream: Stream, flags: number, meta: Uint8Array): void {
+    this.#table.set(stream.id, stream)
+    this.#openings.add(stream)
+    stream.path.sendOpen(flags, meta)
   }
 
-  #sendOpen(stream: Stream, flags: number, meta: Uint8Array): void {
-    const { id } = stream
-    this.#table.set(id, stream)
-    this.#openings.add(stream)
-    this.control(
-      encodeControl({
-        type: 'OPEN',
-        id,
-        flags,
-        maxOffset: stream.grantedOffset,
-        priority: 0,
-        hops: 0,
-        meta,
-        earlyData: NO_BYTES,
-      }),
-    )
+  #createStream(id: number, isOpener: boolean, sendLimit: number, handler: StreamHandler): Stream {
+    const budget = this.#budget
+    return new Stream({ id, isOpener, sendLimit, handler, carrier: this, budget, now: this.#now })
   }
 
   /** The id for a stream that we open here. @throws {TunnelError} DRAINING, OVERLOADED or SESSION_LOST */
   takeId(): number {
     if (this.isClosed) throw new TunnelError('SESSION_LOST')
     if (!this.isOpen) throw new TunnelError('DRAINING')
-    if (this.#table.size >= SESSION_LIMITS.streams) {
-      throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.streams} streams on this session`)
-    }
     if (this.link.controlBytes > SESSION_LIMITS.controlBytesAtOpen) {
       throw new TunnelError('OVERLOADED', 'the peer reads too slowly')
     }
-    return this.#table.ids.take()
+    return this.#table.takeId()
   }
 
   /** Puts a route behind an id that `takeId` gave, or that an OPEN brought. */
@@ -230,15 +198,7 @@ export class Session implements StreamCarrier {
 
   /** Makes the endpoint's stream for an OPEN of the peer, inside `opening`. */
   admit(frame: OpenFrame, handler: StreamHandler): Stream {
-    const stream = new Stream({
-      id: frame.id,
-      isOpener: false,
-      carrier: this,
-      handler,
-      budget: this.#budget,
-      sendLimit: frame.maxOffset,
-      now: this.#now,
-    })
+    const stream = this.#createStream(frame.id, false, frame.maxOffset, handler)
     this.#table.set(frame.id, stream)
     if (isReattach(frame)) stream.path.awaitResume()
     return stream
@@ -252,19 +212,8 @@ export class Session implements StreamCarrier {
 
   /** Tells the peer to open nothing more here and to bring a replacement; streams go on. */
   goAway(code: ErrorCode, drainMs: number, retryAfterMs = 0): void {
-    if (this.#isDraining || this.isClosed) return
-    this.#isDraining = true
-    this.link.sendUrgent(
-      encodeControl({
-        type: 'GOAWAY',
-        id: 0,
-        code: wireFromCode(code),
-        lastId: this.#table.ids.lastOfPeer,
-        drainMs,
-        retryAfterMs,
-        meta: NO_BYTES,
-      }),
-    )
+    if (this.isClosed) return
+    this.#talk.goAway({ code, lastId: this.#table.ids.lastOfPeer, drainMs, retryAfterMs })
   }
 
   /**
@@ -272,7 +221,7 @@ export class Session implements StreamCarrier {
    * @throws {TunnelError} SESSION_LOST, or OVERLOADED where there are 16
    */
   join(shell: FurtherLinkShell, now: number): FurtherLink {
-    if (this.isClosed || !this.#isGreeted) throw new TunnelError('SESSION_LOST')
+    if (this.isClosed || !this.#talk.isGreeted) throw new TunnelError('SESSION_LOST')
     return this.#links.join(shell, this.link.pingIntervalMs, now)
   }
 
@@ -311,7 +260,7 @@ export class Session implements StreamCarrier {
   }
 
   creditDue(source: CreditSource): void {
-    this.#creditDue.push(source)
+    this.#creditDue.add(source)
     this.#handler.wake()
   }
 
@@ -322,31 +271,7 @@ export class Session implements StreamCarrier {
   forget(stream: Carried): void {
     this.#table.delete(stream.id)
     if (stream.isQueued) this.#links.scheduler.remove(stream)
-    const at = this.#creditDue.indexOf(stream)
-    if (at !== -1) this.#creditDue.splice(at, 1)
-  }
-
-  // Further links.
-
-  #onFurtherData(id: number, flags: number, offset: number, bytes: Uint8Array, now: number): void {
-    this.#now = now
-    this.#onData(id, flags, offset, bytes)
-  }
-
-  /** What was out there did not arrive, perhaps: each receiver asks for it again. */
-  #onLinkLost(carried: Iterable<number>): void {
-    for (const id of carried) {
-      if (this.#table.get(id) !== undefined)
-        this.control(encodeControl({ type: 'PATH_LOST', id, fin: false }))
-    }
-    // The others take over what waits.
-    this.#handler.wake()
-    this.#links.wake()
-  }
-
-  #onLinksWanted(count: number): void {
-    if (this.#isRelay) this.control(encodeControl({ type: 'LINKS', id: 0, wanted: count }))
-    else this.#handler.links?.(this.#links.wanted)
+    this.#creditDue.remove(stream)
   }
 
   // Bytes from the peer.
@@ -359,73 +284,12 @@ export class Session implements StreamCarrier {
   #onControl(frame: ControlFrame): void {
     // A frame before it in the same chunk may have ended the session.
     if (this.isClosed) return
-    if (frame.type === 'HELLO' || frame.type === 'HELLO_OK') {
-      this.#onGreeting(frame.type, frame.meta)
+    if (isLinkFrame(frame)) {
+      this.#talk.receive(frame, this.#now)
       return
     }
-    if (!this.#isGreeted) throw new TunnelError('PROTOCOL', `${frame.type} before the greeting`)
-    switch (frame.type) {
-      case 'OPEN':
-        this.#onOpen(frame)
-        return
-      case 'GOAWAY':
-        this.#peerDrains = true
-        this.#handler.goAway(frame)
-        return
-      case 'NOTICE':
-        if (!this.#notices.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many NOTICEs')
-        this.#handler.notice?.(frame.meta)
-        return
-      case 'LINKS':
-        if (!this.#notices.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many LINKS')
-        this.#links.peerWants(frame.wanted)
-        if (!this.#isRelay) this.#handler.links?.(this.#links.wanted)
-        return
-      case 'PING':
-      case 'PONG':
-      case 'ACK':
-        return
-      default:
-        this.#table.control(frame, this.#now)
-    }
-  }
-
-  #onGreeting(type: 'HELLO' | 'HELLO_OK', meta: Uint8Array): void {
-    const expected = this.#isRelay ? 'HELLO' : 'HELLO_OK'
-    if (type !== expected || this.#hasPeerGreeted) throw new TunnelError('PROTOCOL', `an unexpected ${type}`)
-    this.#hasPeerGreeted = true
-    if (!this.#isRelay) this.#isGreeted = true
-    this.#handler.greeted(type, meta)
-  }
-
-  #onOpen(frame: OpenFrame): void {
-    this.#table.ids.book(frame.id)
-    if (!this.#opens.take(this.#now)) throw new TunnelError('ENHANCE_CALM', 'too many OPENs')
-    try {
-      if (this.#isDraining) throw new TunnelError('REFUSED', 'draining')
-      if (this.#table.size >= SESSION_LIMITS.streams) throw new TunnelError('REFUSED', 'too many streams')
-      if (frame.earlyData.length > INITIAL_CREDIT) throw new TunnelError('FLOW_CONTROL')
-      this.#handler.opening(frame)
-      if (frame.earlyData.length > 0) this.#onData(frame.id, 0, 0, frame.earlyData)
-    } catch (error) {
-      if (!(error instanceof TunnelError)) throw error
-      this.#refuse(frame.id, error)
-    }
-  }
-
-  #refuse(id: number, { code, detail }: TunnelError): void {
-    // Whoever refused may have put something there first.
-    const entry = this.#table.get(id)
-    if (entry !== undefined) entry.reset(code, detail)
-    else this.control(encodeControl({ type: 'RESET', id, code: wireFromCode(code), consumed: 0, detail }))
-  }
-
-  #collectCredits(now: number): void {
-    for (const source of this.#creditDue.splice(0)) {
-      const bytes = source.takeCredit(now)
-      if (bytes !== undefined) this.link.send(bytes)
-    }
+    this.#talk.checkGreeted(frame)
+    if (frame.type === 'OPEN') this.#table.open(frame, this.#talk.isDraining, this.#now)
+    else this.#table.control(frame, this.#now)
   }
 }
-
-const NO_BYTES = new Uint8Array(0)

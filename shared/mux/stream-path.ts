@@ -75,7 +75,28 @@ export class StreamPath {
     return this.#awaitsResume
   }
 
+  /** Offset up to which the far end may send: what an OPEN, or its answer on a new path, says. */
+  get grantedOffset(): number {
+    return this.#receive.grantedOffset
+  }
+
   // OPEN and its answer.
+
+  /** Asks for the stream: `meta` is the CBOR of OPEN. */
+  sendOpen(flags: number, meta: Uint8Array): void {
+    this.#carrier?.control(
+      encodeControl({
+        type: 'OPEN',
+        id: this.#id,
+        flags,
+        maxOffset: this.grantedOffset,
+        priority: 0,
+        hops: 0,
+        meta,
+        earlyData: NO_BYTES,
+      }),
+    )
+  }
 
   /** Answers an OPEN of the far end: `meta` is the CBOR of OPEN_OK, at most 8,192 bytes. */
   accept(meta: Uint8Array, now: number): void {
@@ -142,7 +163,7 @@ export class StreamPath {
     this.#awaitsResume = true
     this.#send.credit(sendLimit, 0)
     if (this.isOpening) return
-    this.#sendAnswer(this.#receive.grantedOffset, meta)
+    this.#sendAnswer(this.grantedOffset, meta)
     this.#resumeHere()
   }
 
@@ -246,3 +267,5 @@ export class StreamPath {
     this.#carrier?.control(encodeControl({ type: 'RESUME', id: this.#id, received }))
   }
 }
+
+const NO_BYTES = new Uint8Array(0)

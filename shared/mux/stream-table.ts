@@ -1,20 +1,36 @@
-import { type ErrorCode, TunnelError } from '../errors.ts'
-import type { StreamFrame } from './frame.ts'
-import type { StreamEntry } from './session-handler.ts'
+import { type ErrorCode, TunnelError, wireFromCode } from '../errors.ts'
+import { encodeControl } from './encode.ts'
+import { INITIAL_CREDIT, type StreamFrame } from './frame.ts'
+import type { OpenFrame, SessionHandler, SessionOptions, StreamEntry } from './session-handler.ts'
 import { SESSION_LIMITS } from './session-limits.ts'
+import type { StreamCarrier } from './stream-handler.ts'
 import { StreamIds } from './stream-ids.ts'
 import { TokenBucket } from './token-bucket.ts'
 
-/** What stands behind the ids of a session, and the way of a frame to it. A frame that an entry refuses costs that stream alone. */
+/**
+ * What stands behind the ids of a session: what the peer may open, and the way of a frame to it. A frame that an entry
+ * refuses costs that stream alone.
+ */
 export class StreamTable {
   readonly ids: StreamIds
+  readonly #handler: SessionHandler
+  readonly #carrier: Pick<StreamCarrier, 'control'>
   readonly #entries = new Map<number, StreamEntry>()
+  readonly #opens: TokenBucket
   readonly #resets: TokenBucket
 
-  /** `share`: how many times the usual number of RESETs the peer may send. */
-  constructor(role: 'relay' | 'peer', share: number, firstId?: number) {
+  constructor(
+    { role, handler, firstId }: Pick<SessionOptions, 'role' | 'handler' | 'firstId'>,
+    carrier: Pick<StreamCarrier, 'control'>,
+  ) {
     this.ids = new StreamIds(role, firstId)
-    this.#resets = new TokenBucket(SESSION_LIMITS.resetsPerSecond * share, SESSION_LIMITS.resetBurst * share)
+    this.#handler = handler
+    this.#carrier = carrier
+    // A relay's session with an agent carries many connectors, each of which the relay has held to these limits.
+    const share = role === 'relay' ? 1 : SESSION_LIMITS.relayShare
+    const { opensPerSecond, resetsPerSecond, resetBurst } = SESSION_LIMITS
+    this.#opens = new TokenBucket(opensPerSecond * share, opensPerSecond * share)
+    this.#resets = new TokenBucket(resetsPerSecond * share, resetBurst * share)
   }
 
   get size(): number {
@@ -23,6 +39,14 @@ export class StreamTable {
 
   get(id: number): StreamEntry | undefined {
     return this.#entries.get(id)
+  }
+
+  /** The id for a stream that we open. @throws {TunnelError} OVERLOADED, or DRAINING where there is none left */
+  takeId(): number {
+    if (this.size >= SESSION_LIMITS.streams) {
+      throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.streams} streams on this session`)
+    }
+    return this.ids.take()
   }
 
   set(id: number, entry: StreamEntry): void {
@@ -36,6 +60,13 @@ export class StreamTable {
   /** All entries now; they may leave while the list is walked. */
   list(): readonly StreamEntry[] {
     return [...this.#entries.values()]
+  }
+
+  /** DATA of these streams was lost on the way, perhaps: each receiver asks for it again. */
+  askAgain(ids: Iterable<number>): void {
+    for (const id of ids) {
+      if (this.#entries.has(id)) this.#carrier.control(encodeControl({ type: 'PATH_LOST', id, fin: false }))
+    }
   }
 
   sweep(now: number): void {
@@ -67,6 +98,36 @@ export class StreamTable {
     } catch (error) {
       blame(entry, error)
     }
+  }
+
+  /**
+   * OPEN came: the session's handler puts something behind the id, or the peer gets RESET.
+   * @throws {TunnelError} PROTOCOL where the id is not its next, ENHANCE_CALM for too many
+   */
+  open(frame: OpenFrame, isDraining: boolean, now: number): void {
+    const { id, earlyData } = frame
+    this.ids.book(id)
+    if (!this.#opens.take(now)) throw new TunnelError('ENHANCE_CALM', 'too many OPENs')
+    try {
+      if (isDraining) throw new TunnelError('REFUSED', 'draining')
+      if (this.size >= SESSION_LIMITS.streams) throw new TunnelError('REFUSED', 'too many streams')
+      if (earlyData.length > INITIAL_CREDIT) throw new TunnelError('FLOW_CONTROL')
+      this.#handler.opening(frame)
+      if (earlyData.length > 0) this.data(id, 0, 0, earlyData, now)
+    } catch (error) {
+      if (!(error instanceof TunnelError)) throw error
+      this.#refuse(id, error)
+    }
+  }
+
+  #refuse(id: number, { code, detail }: TunnelError): void {
+    // Whoever refused may have put something there first.
+    const entry = this.#entries.get(id)
+    if (entry !== undefined) entry.reset(code, detail)
+    else
+      this.#carrier.control(
+        encodeControl({ type: 'RESET', id, code: wireFromCode(code), consumed: 0, detail }),
+      )
   }
 
   /** A control frame came. @throws {TunnelError} PROTOCOL for a stream that never was, ENHANCE_CALM for too many RESETs */
