@@ -157,6 +157,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       log.error({ err }, 'certificate not renewed'),
     )
   })
+  const sso = createSso({ ...authority, ...options.sso, audit: trail.audit, relay: () => relay })
   const stop = async (drainMs = DRAIN_MS) => {
     if (isDraining) return
     isDraining = true
@@ -165,14 +166,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     gateway.server.close()
     await endTraffic(traffic, effects, drainMs)
     gateway.closeConnections()
+    sso.samlThread.stop()
     await trail.stop()
     await deliveries.stop()
     await authority.store[Symbol.asyncDispose]()
   }
   const listening = await listenOrStop(gateway, options.listen, stop)
   const relay: Relay = {
-    sso: createSso({ ...authority, ...options.sso, audit: trail.audit, relay: () => relay }),
-    machineTokens,
+    ...{ sso, machineTokens },
     people: peopleOf(options, { ...authority, ...traffic, audit: trail.audit }, () => relay.address),
     address: { host: options.name, port: listening.port },
     listening,

@@ -15,6 +15,9 @@ export const PROVIDER_LIMITS = {
   secretBytes: 1_024,
 } as const
 
+/** A client secret: text, because it comes from a file or a form. */
+export const clientSecret = v.pipe(v.string(), v.minLength(1), v.maxBytes(PROVIDER_LIMITS.secretBytes))
+
 const short = v.pipe(v.string(), v.minLength(1), v.maxLength(256))
 
 /** `https://…` without user, password and fragment. */
@@ -84,6 +87,8 @@ export const samlSettings = v.strictObject({
   /** How the provider is to name people; it has to be the same name each time. */
   nameIdFormat: v.optional(short, 'urn:oasis:names:tc:SAML:2.0:nameid-format:persistent'),
   signsRequests: v.optional(v.boolean(), true),
+  /** Assertions may be encrypted; the relay's metadata then says with which key. */
+  takesEncrypted: v.optional(v.boolean(), false),
   /** Takes answers that nobody asked for, as some portals send them. Anybody can then make a browser log in as himself. */
   allowsUnsolicited: v.optional(v.boolean(), false),
   /** Which attribute becomes the login name; `NameID` for the name of the subject. */

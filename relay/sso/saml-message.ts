@@ -1,13 +1,19 @@
 import type { CacheProvider, Profile, SamlConfig } from '@node-saml/node-saml'
-import { isTunnelError } from '../../shared/errors.ts'
+import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { checkDecrypted, checkEncryption, isEncrypted } from './encrypted-xml.ts'
 import { reasonOf } from './reason.ts'
 import { boundedXml } from './xml-limits.ts'
 
 // Runs in the thread of saml-worker.ts: what a provider sent is parsed here and nowhere else.
 
 /** What the library is told, as far as it can be sent to another thread. */
-export type SamlSetup = Omit<SamlConfig, 'cacheProvider' | 'generateUniqueId' | 'idpCert'> & {
+export type SamlSetup = Omit<
+  SamlConfig,
+  'cacheProvider' | 'generateUniqueId' | 'idpCert' | 'decryptionPvk'
+> & {
   readonly idpCert: string[]
+  /** PEM of the key by which assertions are decrypted; without it none may be encrypted. */
+  readonly decryptionPvk?: string
 }
 
 /** A message of a provider, and what it has to fit to. */
@@ -41,7 +47,8 @@ export interface SamlSaid {
 /** Looks at a message: its limits, its form, its signature, its times. Never rejects. */
 export async function readSamlMessage(job: SamlJob): Promise<SamlAnswer> {
   try {
-    boundedXml(job.message)
+    const xml = boundedXml(job.message)
+    if (isEncrypted(xml)) await checkEncrypted(xml, job)
     const profile = await readBy(job)
     return { kind: 'read', said: profile === null ? undefined : saidBy(profile) }
   } catch (cause) {
@@ -52,6 +59,18 @@ export async function readSamlMessage(job: SamlJob): Promise<SamlAnswer> {
 /** Loads the library, which takes a while, before there is a message. */
 export async function loadSamlLibrary(): Promise<void> {
   await import('@node-saml/node-saml')
+}
+
+/** @throws {TunnelError} SIGN_ON */
+async function checkEncrypted(xml: string, { setup }: SamlJob): Promise<void> {
+  if (setup.decryptionPvk === undefined) {
+    throw new TunnelError(
+      'SIGN_ON',
+      'The SAML message is encrypted, which is not switched on for this provider.',
+    )
+  }
+  checkEncryption(xml)
+  await checkDecrypted(xml, setup.decryptionPvk)
 }
 
 async function readBy({ kind, message, setup, awaited }: SamlJob): Promise<Profile | null> {

@@ -119,7 +119,9 @@ export async function samlLogoutUrl(
 /** What the provider reads to know this relay, as XML. */
 export async function samlMetadata(sso: Sso, provider: SamlProvider): Promise<string> {
   const { certificate } = await samlKeyOf(sso, provider.tenantId, provider.name)
-  return (await samlOf(sso, provider)).generateServiceProviderMetadata(null, certificate)
+  const metadata = (await samlOf(sso, provider)).generateServiceProviderMetadata(certificate, certificate)
+  // The library names what it can do itself; CBC is refused here.
+  return metadata.replaceAll(/\s*<EncryptionMethod Algorithm="[^"]*-cbc"\/>/g, '')
 }
 
 /** @returns what the message says that is signed. @throws {TunnelError} SIGN_ON with what the library says; OVERLOADED */
@@ -128,7 +130,7 @@ async function read(
   provider: SamlProvider,
   job: Omit<SamlJob, 'setup'>,
 ): Promise<SamlSaid | undefined> {
-  const answer = await sso.samlThread.read({ ...job, setup: setupOf(sso, provider) })
+  const answer = await sso.samlThread.read({ ...job, setup: await setupOf(sso, provider) })
   if (answer.kind === 'refused') throw new TunnelError('SIGN_ON', answer.why)
   return answer.said
 }
@@ -141,7 +143,6 @@ async function samlOf(
   onRequest: (id: string) => void = () => undefined,
 ): Promise<SAML> {
   const { SAML: Library, ValidateInResponseTo } = await import('@node-saml/node-saml')
-  const { key } = await samlKeyOf(sso, provider.tenantId, provider.name)
   const cacheProvider: CacheProvider = {
     saveAsync: async (id) => {
       onRequest(id)
@@ -151,8 +152,8 @@ async function samlOf(
     removeAsync: async () => null,
   }
   return new Library({
-    ...setupOf(sso, provider),
-    ...(provider.settings.signsRequests ? { privateKey: key.reveal() } : {}),
+    ...(await setupOf(sso, provider)),
+    ...(provider.settings.signsRequests ? { privateKey: await keyOf(sso, provider) } : {}),
     forceAuthn: isFresh,
     // Only then does it say what it asked for.
     validateInResponseTo: ValidateInResponseTo.always,
@@ -161,8 +162,12 @@ async function samlOf(
   })
 }
 
-function setupOf(sso: Sso, provider: SamlProvider): SamlSetup {
-  const { entityId, signOnUrl, logoutUrl, certificates, nameIdFormat } = provider.settings
+async function keyOf(sso: Sso, { tenantId, name }: SamlProvider): Promise<string> {
+  return (await samlKeyOf(sso, tenantId, name)).key.reveal()
+}
+
+async function setupOf(sso: Sso, provider: SamlProvider): Promise<SamlSetup> {
+  const { entityId, signOnUrl, logoutUrl, certificates, nameIdFormat, takesEncrypted } = provider.settings
   const own = routeUrl(sso, provider, 'metadata')
   return {
     idpCert: certificates,
@@ -173,6 +178,7 @@ function setupOf(sso: Sso, provider: SamlProvider): SamlSetup {
     audience: own,
     callbackUrl: routeUrl(sso, provider, 'acs'),
     logoutCallbackUrl: routeUrl(sso, provider, 'logout'),
+    ...(takesEncrypted ? { decryptionPvk: await keyOf(sso, provider) } : {}),
     signatureAlgorithm: 'sha256',
     digestAlgorithm: 'sha256',
     wantAssertionsSigned: true,

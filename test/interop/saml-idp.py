@@ -9,10 +9,12 @@ import json
 import sys
 from urllib.parse import parse_qs, urlparse
 
+import saml2.entity
 from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT
 from saml2.config import IdPConfig
 from saml2.saml import NAMEID_FORMAT_PERSISTENT, NAMEID_FORMAT_TRANSIENT, NameID
 from saml2.server import Server
+from saml2.sigver import CryptoBackendXmlSec1, pre_encryption_part
 
 directory, entity = sys.argv[1:3]
 
@@ -56,6 +58,26 @@ def server(minutes=5):
 
 idp = server()
 
+# Nothing of pysaml2's settings says how it encrypts; it takes 3DES where nothing is said.
+ENCRYPT = {
+    "aes256-gcm": ("http://www.w3.org/2009/xmlenc11#aes256-gcm", "aes-256"),
+    "aes256-cbc": ("http://www.w3.org/2001/04/xmlenc#aes256-cbc", "aes-256"),
+}
+
+
+def encrypt_by(name):
+    algorithm, key_type = ENCRYPT[name]
+    saml2.entity.pre_encryption_part = lambda **options: pre_encryption_part(msg_enc=algorithm, **options)
+    encrypt = CryptoBackendXmlSec1.encrypt_assertion
+
+    def with_key(self, statement, key, template, _type="", node_xpath=None, node_id=None):
+        return encrypt(self, statement, key, template, key_type, node_xpath, node_id)
+
+    return with_key
+
+
+encrypt_with_3des = CryptoBackendXmlSec1.encrypt_assertion
+
 
 def signed(query):
     return {name: query[name][0] for name in ("SigAlg", "Signature") if name in query}
@@ -76,15 +98,20 @@ def login(command):
     args.pop("name_id_policy", None)
     args.update(command.get("changes", {}))
     shape = NAMEID_FORMAT_TRANSIENT if command.get("transient") else NAMEID_FORMAT_PERSISTENT
+    encrypted = command.get("encrypted")
+    if encrypted:
+        CryptoBackendXmlSec1.encrypt_assertion = encrypt_by(encrypted)
     response = at.create_authn_response(
         command["attributes"],
         name_id=NameID(format=shape, text=command["subject"]),
         authn={"class_ref": "urn:oasis:names:tc:SAML:2.0:ac:classes:Password", "authn_instant": command["instant"]},
         sign_response=command.get("sign_response", False),
         sign_assertion=command.get("sign_assertion", True),
+        **({"encrypt_assertion": True, "encrypt_assertion_self_contained": True} if encrypted else {}),
         **({} if command.get("sha1") else SHA256),
         **args,
     )
+    CryptoBackendXmlSec1.encrypt_assertion = encrypt_with_3des
     xml = str(response)
     return {"forced": request.message.force_authn, "response": base64.b64encode(xml.encode()).decode()}
 

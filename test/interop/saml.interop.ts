@@ -72,7 +72,7 @@ beforeEach(() => {
 function settings(changes: object = {}): object {
   return {
     ...{ kind: 'saml', entityId: ENTITY, signOnUrl: `${ENTITY}/sso`, logoutUrl: `${ENTITY}/slo` },
-    ...{ certificates: [certificate], rules: RULES, loginClaim: MAIL },
+    ...{ certificates: [certificate], rules: RULES, loginClaim: MAIL, takesEncrypted: true },
     ...changes,
   }
 }
@@ -213,6 +213,18 @@ test('an assertion for another audience or recipient, and one that is past its t
     /recipient/,
   )
   await refused(await post(await responseTo(await start(), { minutes: -30 })), /expired|subject confirmation/)
+})
+
+test('an assertion that is encrypted by AES-GCM for the key in the metadata lets its person in, one by CBC does not', async () => {
+  const response = await responseTo(await start(), { encrypted: 'aes256-gcm' })
+  assert.match(Buffer.from(response, 'base64').toString(), /EncryptedAssertion/)
+  const page = await post(response)
+  assert.equal(page.status, 200, page.text)
+  browser = newBrowser()
+  await refused(
+    await post(await responseTo(await start(), { encrypted: 'aes256-cbc' })),
+    /encrypted by aes256-cbc/,
+  )
 })
 
 test('who has no name that lasts is not let in, nor whom no rule gives a role', async () => {

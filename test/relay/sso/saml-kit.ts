@@ -1,4 +1,12 @@
-import { createHash, createSign, randomBytes } from 'node:crypto'
+import {
+  type CipherGCMTypes,
+  constants,
+  createCipheriv,
+  createHash,
+  createSign,
+  publicEncrypt,
+  randomBytes,
+} from 'node:crypto'
 import { generate } from 'selfsigned'
 
 const SAML = 'urn:oasis:names:tc:SAML:2.0:assertion'
@@ -99,4 +107,36 @@ function assertionParts({
       '<saml:AuthnContextClassRef>urn:oasis:names:tc:SAML:2.0:ac:classes:Password</saml:AuthnContextClassRef></saml:AuthnContext></saml:AuthnStatement>' +
       `<saml:AttributeStatement>${values}</saml:AttributeStatement>${inner}`,
   }
+}
+
+const XMLENC = 'http://www.w3.org/2001/04/xmlenc#'
+
+/** How an assertion is encrypted; see {@link encrypt}. */
+export interface Encryption {
+  readonly content: 'aes128-gcm' | 'aes256-gcm' | 'aes256-cbc'
+  readonly key: 'rsa-oaep-mgf1p' | 'rsa-1_5'
+}
+
+/** Encrypts an assertion for whom `certificate` (PEM) belongs to. */
+export function encrypt(assertion: string, certificate: string, { content, key }: Encryption): string {
+  const isGcm = content.endsWith('gcm')
+  const secret = randomBytes(content.startsWith('aes128') ? 16 : 32)
+  const iv = randomBytes(isGcm ? 12 : 16)
+  const cipher = createCipheriv(content.replace(/^aes(\d+)/, 'aes-$1') as CipherGCMTypes, secret, iv)
+  const body = [iv, cipher.update(assertion), cipher.final(), isGcm ? cipher.getAuthTag() : Buffer.alloc(0)]
+  const isOaep = key === 'rsa-oaep-mgf1p'
+  const padding = isOaep ? constants.RSA_PKCS1_OAEP_PADDING : constants.RSA_PKCS1_PADDING
+  const wrapped = publicEncrypt({ key: certificate, padding, oaepHash: 'sha1' }, secret)
+  const space = isGcm ? 'http://www.w3.org/2009/xmlenc11#' : XMLENC
+  const digest = isOaep ? `<ds:DigestMethod Algorithm="${DSIG}sha1"/>` : ''
+  return (
+    `<saml:EncryptedAssertion xmlns:saml="${SAML}"><xenc:EncryptedData xmlns:xenc="${XMLENC}" Type="${XMLENC}Element">` +
+    `<xenc:EncryptionMethod Algorithm="${space}${content}"/><ds:KeyInfo xmlns:ds="${DSIG}"><xenc:EncryptedKey>` +
+    `<xenc:EncryptionMethod Algorithm="${XMLENC}${key}">${digest}</xenc:EncryptionMethod>${cipherData(wrapped)}</xenc:EncryptedKey></ds:KeyInfo>` +
+    `${cipherData(Buffer.concat(body))}</xenc:EncryptedData></saml:EncryptedAssertion>`
+  )
+}
+
+function cipherData(bytes: Buffer): string {
+  return `<xenc:CipherData><xenc:CipherValue>${bytes.toString('base64')}</xenc:CipherValue></xenc:CipherData>`
 }
