@@ -65,11 +65,6 @@ export class Stream implements Carried {
     return this.path.isDetached
   }
 
-  /** Offset up to which the far end may send: what an OPEN for a new path says. */
-  get grantedOffset(): number {
-    return this.#receive.grantedOffset
-  }
-
   get isOpening(): boolean {
     return this.path.isOpening
   }

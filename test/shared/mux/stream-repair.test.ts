@@ -62,7 +62,7 @@ function moveToNewPath(pair: LossyPair, id: number): void {
   }
   for (const { end } of [opener, acceptor]) end.isRemoved = false
   opener.end.stream.path.reattach(id, opener.end)
-  acceptor.end.stream.path.adopt(id, acceptor.end, opener.end.stream.grantedOffset, OK_META)
+  acceptor.end.stream.path.adopt(id, acceptor.end, opener.end.stream.path.grantedOffset, OK_META)
   acceptor.end.isRemoved = false
   // The RESET for the path before goes there, not here.
   acceptor.end.frames.splice(

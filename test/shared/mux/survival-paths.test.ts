@@ -66,7 +66,7 @@ describe('a stream that looks for a path', () => {
     probe.consume(100_000)
     const path = new RecordedPath()
     stream.path.reattach(3, path)
-    assert.equal(stream.grantedOffset, INITIAL_WINDOW)
+    assert.equal(stream.path.grantedOffset, INITIAL_WINDOW)
     probe.consume(100_000)
     assert.deepEqual(path.types, [])
     stream.receiveControl(ANSWER, 0)
