@@ -54,6 +54,19 @@ const RULES: readonly Rule[] = [
     },
   },
   {
+    name: 'one function says whose a connection is, which a proxy may have said',
+    pattern: /\bremoteAddress\b/,
+    samples: ['const source = request.socket.remoteAddress', 'const { remoteAddress } = socket'],
+    allowed: {
+      'shared/tunnel/source-address.ts': 'that function',
+      'relay/gateway/front-door.ts': 'which connection it is, before it is known whose',
+      'agent/dial/connect.ts': 'was dialled by the agent',
+      'agent/health/probe.ts': 'was dialled by the agent',
+      'agent/streams.ts': 'was dialled by the agent',
+      'shared/network/reach.ts': 'was dialled',
+    },
+  },
+  {
     name: 'no text becomes code',
     pattern:
       /(?<![.\w])eval\s*\(|new Function\b|['"](?:node:)?vm['"]|(?:setTimeout|setInterval)\s*\(\s*['"`]/,

@@ -5,7 +5,7 @@ import { createArrive } from '../../../relay/gateway/arrival.ts'
 import { eventually } from '../../support/deadline.ts'
 import { FakeEffects } from '../../support/fake-effects.ts'
 import { lineHeader } from '../../support/proxy-header.ts'
-import { recordLog } from '../../support/recorded-log.ts'
+import { type LogRecord, recordLog } from '../../support/recorded-log.ts'
 import { dial } from '../../support/tcp-kit.ts'
 
 /** A listener to which everybody on this machine is a listed proxy. */
@@ -44,7 +44,7 @@ test('a proxy that has not said all after 5 s is refused, and the log tells of i
   assert.deepEqual(arrivals, [])
   assert.equal(recorded.length, 0)
   effects.advance(1_000)
-  const { proxy, reason, refused } = recorded.records[0] ?? {}
+  const { proxy, reason, refused } = recorded.records[0] as LogRecord
   assert.deepEqual(
     { proxy, reason, refused },
     { proxy: '127.0.0.1', reason: 'no whole header in 5 s', refused: 2 },
