@@ -6,7 +6,7 @@ import type { Logger } from '../shared/log.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
 import type { Cidr } from '../shared/policy/cidr.ts'
 import type { ReleaseStatement } from '../shared/release/statement.ts'
-import { formatListening, listen } from '../shared/tunnel/tcp-listener.ts'
+import { listen } from '../shared/tunnel/tcp-listener.ts'
 import { SUBPROTOCOL } from '../shared/version.ts'
 import { MAX_MESSAGE_BYTES } from '../shared/wire/websocket.ts'
 import { authenticatorsOf } from './api/authenticators.ts'
@@ -31,6 +31,7 @@ import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
 import { Sessions } from './gateway/sessions.ts'
 import { Streams, type StreamsOptions } from './gateway/streams.ts'
 import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
+import { SigningKeys } from './machines/signing-keys.ts'
 import { MachineTokens } from './machines/tokens.ts'
 import { RelayCounts } from './metrics/counts.ts'
 import { OPERATIONS } from './operations/list.ts'
@@ -132,7 +133,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   await trail.start()
   await publications.start()
   let certificate = await certificates.own(publications.hosts())
-  const machineTokens = tokensOf(effects, () => relay.address)
+  const machineTokens = tokensOf(authority, () => relay.address)
   const gateway: Gateway = createGateway({
     ...{ effects, log, machineTokens },
     audit: trail.audit,
@@ -183,8 +184,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   return relay
 }
 
-function tokensOf(effects: Effects, address: () => RelayAddress): MachineTokens {
-  return new MachineTokens(effects, () => `https://${formatListening(address().host, address().port)}`)
+function tokensOf({ store, effects }: AuthorityContext, address: () => RelayAddress): MachineTokens {
+  return new MachineTokens(new SigningKeys(store, effects), effects, address)
 }
 
 function peopleOf(

@@ -3,7 +3,7 @@ import { TunnelError } from '../../shared/errors.ts'
 import { openRoute } from '../api/open-route.ts'
 import { RELAY_CHAIN } from '../audit/record.ts'
 import { clientOf } from './client.ts'
-import { TOKEN_LIFE_S } from './tokens.ts'
+import { TOKEN_LIFE_S } from './token-life.ts'
 
 const text = v.pipe(v.string(), v.maxLength(256))
 

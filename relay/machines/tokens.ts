@@ -1,12 +1,13 @@
-import { createHash, generateKeyPairSync, type X509Certificate } from 'node:crypto'
+import { createHash, type X509Certificate } from 'node:crypto'
 import * as v from 'valibot'
 import type { Effects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import { isName } from '../../shared/identity/names.ts'
+import type { RelayAddress } from '../../shared/identity/relay-address.ts'
 import { Secret } from '../../shared/secret.ts'
-
-/** How long a token is good, in seconds. */
-export const TOKEN_LIFE_S = 900
+import { formatListening } from '../../shared/tunnel/tcp-listener.ts'
+import type { SigningKey, SigningKeys } from './signing-keys.ts'
+import { TOKEN_LIFE_S } from './token-life.ts'
 
 const TYPE = 'at+jwt'
 const ALGORITHM = 'EdDSA'
@@ -30,23 +31,26 @@ export interface VerifiedToken extends TokenSubject {
 const claims = v.object({
   sub: v.pipe(v.string(), v.maxLength(64)),
   tenant: v.pipe(v.string(), v.check(isName)),
+  iss: v.pipe(v.string(), v.maxLength(300)),
   iat: v.number(),
   exp: v.number(),
   cnf: v.optional(v.object({ 'x5t#S256': v.string() })),
 })
 
-/**
- * The tokens of machines: JWT (RFC 9068), signed with Ed25519 by a key that lives as long as the relay's process. After a
- * restart machines ask for new ones, as they do every 15 minutes; so there is no key on disk, and none to be rotated.
- */
+/** The tokens of machines and connectors: JWT (RFC 9068), signed with Ed25519 by a key of their tenant. */
 export class MachineTokens {
-  readonly #keys = generateKeyPairSync('ed25519')
+  readonly #keys: Pick<SigningKeys, 'current' | 'find'>
   readonly #effects: Pick<Effects, 'date' | 'randomBytes'>
-  readonly #issuer: () => string
+  readonly #address: () => RelayAddress
 
-  constructor(effects: Pick<Effects, 'date' | 'randomBytes'>, issuer: () => string) {
+  constructor(
+    keys: Pick<SigningKeys, 'current' | 'find'>,
+    effects: Pick<Effects, 'date' | 'randomBytes'>,
+    address: () => RelayAddress,
+  ) {
+    this.#keys = keys
     this.#effects = effects
-    this.#issuer = issuer
+    this.#address = address
   }
 
   /**
@@ -55,22 +59,24 @@ export class MachineTokens {
    */
   async issue(subject: TokenSubject, certificate: X509Certificate | undefined): Promise<Secret<string>> {
     const { SignJWT } = await import('jose')
+    const { kid, privateKey } = await this.#keys.current(subject.tenantId)
     const now = Math.floor(this.#effects.date() / 1_000)
     const bound = certificate === undefined ? {} : { cnf: { 'x5t#S256': thumbprint(certificate) } }
     const text = await new SignJWT({ tenant: subject.tenantId, client_id: subject.id, ...bound })
-      .setProtectedHeader({ alg: ALGORITHM, typ: TYPE })
-      .setIssuer(this.#issuer())
+      .setProtectedHeader({ alg: ALGORITHM, typ: TYPE, kid })
+      .setIssuer(issuerOf(this.#address()))
       .setAudience(AUDIENCES[subject.kind])
       .setSubject(subject.id)
       .setJti(this.#effects.randomBytes(16).toString('hex'))
       .setIssuedAt(now)
       .setExpirationTime(now + TOKEN_LIFE_S)
-      .sign(this.#keys.privateKey)
+      .sign(privateKey)
     return new Secret(text)
   }
 
   /**
-   * Whom a token is for. One algorithm and one key: what the header says of either decides nothing.
+   * Whom a token is for. One algorithm, and a key of the tenant that the token names: of what the header says only the name
+   * of that key is looked at.
    * @param kind of the client that may come here; a connector's token must be bound
    * @param certificate that the other end shows now
    * @throws {TunnelError} LOGIN, in the same words for everything that is wrong
@@ -81,10 +87,10 @@ export class MachineTokens {
     certificate: X509Certificate | undefined,
   ): Promise<VerifiedToken> {
     const { jwtVerify } = await import('jose')
-    const verified = await jwtVerify(text, this.#keys.publicKey, {
+    const { publicKey } = await this.#keyOf(text)
+    const verified = await jwtVerify(text, publicKey, {
       algorithms: [ALGORITHM],
       typ: TYPE,
-      issuer: this.#issuer(),
       audience: AUDIENCES[kind],
       maxTokenAge: TOKEN_LIFE_S,
       currentDate: new Date(this.#effects.date()),
@@ -94,11 +100,45 @@ export class MachineTokens {
     })
     const parsed = v.safeParse(claims, verified.payload)
     if (!parsed.success) throw refused()
-    const { sub, tenant, iat, exp, cnf } = parsed.output
+    const { sub, tenant, iss, iat, exp, cnf } = parsed.output
+    // Relays of one store may listen on several ports; a copy of the store under another name is another issuer.
+    if (hostOf(iss) !== hostOf(issuerOf(this.#address()))) throw refused()
     if (exp - iat > TOKEN_LIFE_S) throw refused()
     const shown = certificate === undefined ? undefined : thumbprint(certificate)
     if (cnf === undefined ? kind === 'connector' : cnf['x5t#S256'] !== shown) throw refused()
     return { kind, tenantId: tenant, id: sub, expiresAt: exp * 1_000 }
+  }
+
+  /** Of the tenant that the token says it is for, which holds where the key does. @throws {TunnelError} LOGIN */
+  async #keyOf(text: string): Promise<SigningKey> {
+    const { decodeJwt, decodeProtectedHeader } = await import('jose')
+    const { tenant, kid } = untrusted(() => ({
+      tenant: decodeJwt(text).tenant,
+      kid: decodeProtectedHeader(text).kid,
+    }))
+    const key = await this.#keys.find(tenant, kid)
+    if (key === undefined) throw refused()
+    return key
+  }
+}
+
+/** `https://HOST:PORT`. */
+export function issuerOf({ host, port }: RelayAddress): string {
+  return `https://${formatListening(host, port)}`
+}
+
+function hostOf(issuer: string): string {
+  return issuer.replace(/:[0-9]+$/, '')
+}
+
+const named = v.object({ tenant: v.pipe(v.string(), v.check(isName)), kid: v.string() })
+
+/** @throws {TunnelError} LOGIN where it has no form */
+function untrusted(read: () => object): v.InferOutput<typeof named> {
+  try {
+    return v.parse(named, read())
+  } catch (cause) {
+    throw refused(cause)
   }
 }
 

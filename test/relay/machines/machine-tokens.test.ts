@@ -3,21 +3,29 @@ import { createHmac, generateKeyPairSync } from 'node:crypto'
 import https from 'node:https'
 import { text } from 'node:stream/consumers'
 import { before, describe, it, type TestContext } from 'node:test'
-import { SignJWT } from 'jose'
+import { decodeProtectedHeader, SignJWT } from 'jose'
+import { SigningKeys } from '../../../relay/machines/signing-keys.ts'
 import { MachineTokens } from '../../../relay/machines/tokens.ts'
 import { relayTlsOptions } from '../../../shared/identity/relay-tls.ts'
 import { FakeEffects } from '../../support/fake-effects.ts'
 import { type PeopleKit, setUpOwner, startPeopleKit } from '../people/people-kit.ts'
+import { memorySecrets } from './memory-secrets.ts'
 
-const ISSUER = 'https://relay.example.org'
+const HOST = 'relay.example.org'
 const SUBJECT = { kind: 'machine', tenantId: 'default', id: 'm'.repeat(26) } as const
+
+/** Tokens of a relay with its own store, or the one that is given. */
+function tokensOf(effects: FakeEffects, secrets = memorySecrets(), address = { host: HOST, port: 443 }) {
+  return new MachineTokens(new SigningKeys(secrets, effects), effects, () => address)
+}
 
 /** What a token of the subject says that is made now. */
 const HELD = (effects: FakeEffects) => ({ ...SUBJECT, expiresAt: effects.date() + 900_000 })
 
 describe('S41: the tokens of machines', () => {
   const effects = new FakeEffects()
-  const tokens = new MachineTokens(effects, () => ISSUER)
+  const secrets = memorySecrets()
+  const tokens = tokensOf(effects, secrets)
   let good: string
   before(async () => {
     good = (await tokens.issue(SUBJECT, undefined)).reveal()
@@ -33,17 +41,20 @@ describe('S41: the tokens of machines', () => {
 
   it('are refused with another algorithm, none, or a key that the header names', async () => {
     const [head = '', payload = '', signature = ''] = good.split('.')
+    const { kid = '' } = decodeProtectedHeader(good)
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as object
     await refusedIs(`${part({ alg: 'none', typ: 'at+jwt' })}.${payload}.`, 'alg none')
     await refusedIs(`${part({ alg: 'None', typ: 'at+jwt' })}.${payload}.${signature}`, 'alg None')
     const swapped = `${part({ alg: 'HS256', typ: 'at+jwt' })}.${payload}`
-    for (const key of ['', ISSUER, head]) {
+    for (const key of ['', HOST, head]) {
       await refusedIs(`${swapped}.${createHmac('sha256', key).update(swapped).digest('base64url')}`, 'HS256')
     }
     const { privateKey, publicKey } = generateKeyPairSync('ed25519')
     for (const extra of [
       {},
       { kid: '../../../../dev/null' },
+      { kid },
+      { kid, tenant: 'default' },
       { jwk: publicKey.export({ format: 'jwk' }) },
       { jku: 'https://evil.example/keys' },
       { crit: ['x'], x: 1 },
@@ -67,20 +78,26 @@ describe('S41: the tokens of machines', () => {
     }
   })
 
-  it('are refused after 15 minutes, before their time, and by another relay or another run', async () => {
+  it('are refused after 15 minutes, before their time, and by a relay with another store or another name', async () => {
     const later = new FakeEffects({ date: effects.date() })
-    const own = new MachineTokens(later, () => ISSUER)
+    const own = tokensOf(later)
     const token = (await own.issue(SUBJECT, undefined)).reveal()
     await assert.rejects(tokens.verify('machine', token, undefined), { code: 'LOGIN' })
     later.advance(899_000)
     assert.deepEqual(await own.verify('machine', token, undefined), HELD(effects))
     later.advance(2_000)
     await assert.rejects(own.verify('machine', token, undefined), { code: 'LOGIN' })
-    let issuer = ISSUER
-    const moved = new MachineTokens(effects, () => issuer)
-    const before = (await moved.issue(SUBJECT, undefined)).reveal()
-    issuer = 'https://other.example.org'
-    await assert.rejects(moved.verify('machine', before, undefined), { code: 'LOGIN' })
+    const renamed = tokensOf(effects, secrets, { host: 'other.example.org', port: 443 })
+    await assert.rejects(renamed.verify('machine', good, undefined), { code: 'LOGIN' })
+  })
+
+  it('hold after the relay was started again, and at every relay of the same store', async () => {
+    const beside = tokensOf(effects, secrets, { host: HOST, port: 8443 })
+    assert.deepEqual(await beside.verify('machine', good, undefined), HELD(effects))
+    const other = (await beside.issue({ ...SUBJECT, tenantId: 'acme' }, undefined)).reveal()
+    assert.equal((await tokens.verify('machine', other, undefined)).tenantId, 'acme')
+    const kids = [good, other].map((token) => decodeProtectedHeader(token).kid)
+    assert.notEqual(kids[0], kids[1], 'each tenant has a key of its own')
   })
 })
 
