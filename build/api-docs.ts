@@ -48,7 +48,8 @@ const RIGHTS_INTRODUCTION = `# Rights
 <!-- Made from relay/access/rights.ts by "npm run docs"; changes here are lost. -->
 
 A role is held at a place: a tenant, an environment of it, or a site in that. It holds for all within the place. The operator of the relay's
-own machine may everything but what is about oneself. What a program does (a machine, or a key) counts in an environment that is
+own machine may everything but what is about oneself. What is of the relay as a whole (\`relay:\` and \`backup:\`, and the audit of \`@relay\`) no role
+holds: the operator lends a token for it, which lives for hours and sees into no tenant (\`relay operator add\`). What a program does (a machine, or a key) counts in an environment that is
 marked as production only where the assignment says so (\`viaApi\`); it begins with nothing.
 
 `

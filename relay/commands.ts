@@ -4,6 +4,7 @@ import { addBackup } from './backup/register.ts'
 import { registerFreezes } from './freeze-commands.ts'
 import { registerGrants } from './grant-commands.ts'
 import { registerMachines } from './machine-commands.ts'
+import { registerOperators } from './operator-commands.ts'
 import { registerPeople } from './people-commands.ts'
 import {
   askingCommand,
@@ -50,6 +51,7 @@ export function register(program: Command): void {
   addInspection(relay)
   addTenants(relay)
   addRekey(relay)
+  registerOperators(relay)
   addEnvironments(relay)
   addBackup(relay)
 }
@@ -187,7 +189,7 @@ function addTenants(relay: Command): void {
 }
 
 function addTenantRemoval(tenant: Command): void {
-  relayCommand(tenant, 'export', 'write everything of a tenant into a file, as JSON')
+  askingCommand(tenant, 'export', 'write everything of a tenant into a file, as JSON')
     .argument('<NAME>')
     .argument('<FILE>')
     .action(

@@ -35,6 +35,7 @@ import { SigningKeys } from './machines/signing-keys.ts'
 import { MachineTokens } from './machines/tokens.ts'
 import { RelayCounts } from './metrics/counts.ts'
 import { OPERATIONS } from './operations/list.ts'
+import { OperatorTokens } from './operators/tokens.ts'
 import { createPeople, type LoginLimits, type People, type PeopleOptions } from './people/people.ts'
 import { Publications } from './publications.ts'
 import { createSso, type Sso, type SsoOptions } from './sso/sso.ts'
@@ -104,6 +105,9 @@ export interface Relay {
   readonly sso: Sso
   readonly deliveries: Deliveries
   readonly machineTokens: MachineTokens
+  readonly operatorTokens: OperatorTokens
+  /** Its data directory. */
+  readonly directory: string
   /** Whether somebody may log in from where he is. */
   readonly enforcement: Pick<Enforcement, 'checkLogin'>
   /** Ends what is no longer allowed in a tenant; to be called after each change that takes a right away. */
@@ -174,7 +178,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
   const listening = await listenOrStop(gateway, options.listen, stop)
   const relay: Relay = {
-    ...{ sso, machineTokens },
+    ...{ sso, machineTokens, operatorTokens: new OperatorTokens(effects), directory: options.directory },
     people: peopleOf(options, { ...authority, ...traffic, audit: trail.audit }, () => relay.address),
     address: { host: options.name, port: listening.port },
     listening,

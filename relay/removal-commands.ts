@@ -2,12 +2,14 @@ import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Output } from '../shared/cli/output.ts'
+import { writeNewFile } from '../shared/config/new-file.ts'
 import { writePrivateFile } from '../shared/config/private-file.ts'
 import { TunnelError } from '../shared/errors.ts'
 import { parseName } from '../shared/identity/names.ts'
-import { askRelay, type CommandContext } from './ask-relay.ts'
+import { askRelay, type CommandContext, streamRelay } from './ask-relay.ts'
 import { loadAuthority } from './authority/certificate-authority.ts'
 import { checkRemovalProof, PROOF_MAX_BYTES } from './authority/removal-proof.ts'
+import { exportTenantRoute } from './operations/tenant-export.ts'
 import { closeTenant, openTenant, removeTenant } from './operations/tenants.ts'
 import { exportTenant } from './store/export-tenant.ts'
 
@@ -16,16 +18,46 @@ const REMOVAL_MS = 600_000
 
 /** `sallyport relay tenant export`. */
 export async function tenantExport(options: CommandContext & { name: string; file: string }): Promise<void> {
-  const { data, name, file, signal, output } = options
-  const { rows } = await output.progress(`exporting ${name}`, exportTenant(data, name, file, signal))
+  const { name, file, output } = options
+  const rows = await output.progress(`exporting ${name}`, writeExport(options, name, file))
   output.result({ tenant: name, file, rows }, `${file} holds the ${rows} rows of ${name}; keep it private`)
+}
+
+/**
+ * Writes everything of a tenant into a new file: out of the data directory, whether a relay runs there or not, or as another relay
+ * gives it.
+ * @returns rows
+ */
+async function writeExport(
+  { data, relay, signal }: Pick<CommandContext, 'data' | 'relay' | 'signal'>,
+  tenant: string,
+  file: string,
+): Promise<number> {
+  const parts: AsyncIterable<string | Uint8Array> =
+    relay === undefined
+      ? exportTenant(data, tenant)
+      : streamRelay({ relay, signal }, exportTenantRoute, { tenant })
+  let rows = 0
+  await writeNewFile(file, whileWanted(parts, signal), ({ tail }) => {
+    const end = /\},"rows":(\d+)\}\n$/.exec(tail.toString('latin1'))
+    if (end === null) throw new TunnelError('PROTOCOL', 'The export broke off.')
+    rows = Number(end[1])
+  })
+  return rows
+}
+
+async function* whileWanted<T>(parts: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  for await (const part of parts) {
+    signal.throwIfAborted()
+    yield part
+  }
 }
 
 /** `sallyport relay tenant remove`: closes it, exports it where that is asked, removes it, keeps the proof. */
 export async function tenantRemove(
   options: CommandContext & { name: string; export?: string; proof?: string; yes?: boolean },
 ): Promise<void> {
-  const { data, signal, output } = options
+  const { output } = options
   const name = parseName(options.name, 'tenant')
   const file = options.proof ?? `${name}.removal.json`
   if (options.yes !== true) {
@@ -35,7 +67,7 @@ export async function tenantRemove(
   }
   const { sessions } = await askRelay(options, closeTenant, { tenant: name })
   if (options.export !== undefined) {
-    const exported = exportTenant(data, name, options.export, signal)
+    const exported = writeExport(options, name, options.export)
     await output.progress(`exporting ${name}`, exported).catch(async (error: unknown) => {
       // Without its export the tenant stays, and works again.
       await askRelay({ ...options, signal: new AbortController().signal }, openTenant, { tenant: name })

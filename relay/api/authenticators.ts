@@ -1,4 +1,5 @@
 import { machineAuthenticator } from '../machines/authenticator.ts'
+import { operatorAuthenticator } from '../operators/authenticator.ts'
 import { keyAuthenticator } from '../people/keys.ts'
 import { sessionAuthenticator } from '../people/sessions.ts'
 import type { Relay } from '../relay.ts'
@@ -9,7 +10,7 @@ import type { Authenticator } from './caller.ts'
 export function authenticatorsOf(relay: Relay): readonly Authenticator[] {
   const { people } = relay
   const all = [sessionAuthenticator(people), keyAuthenticator(people), machineAuthenticator(relay)]
-  return all.map((authenticate) => known(relay, authenticate))
+  return [operatorAuthenticator(relay), ...all.map((authenticate) => known(relay, authenticate))]
 }
 
 /** Whoever has logged in must come from where he may at each request, too, and has what support access gives now. */

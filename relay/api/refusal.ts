@@ -1,5 +1,6 @@
 import type { ErrorCode, TunnelError } from '../../shared/errors.ts'
 import { type Audit, RELAY_CHAIN } from '../audit/record.ts'
+import { actorOf } from '../operations/run.ts'
 import type { ApiCaller, RequestOrigin } from './caller.ts'
 import type { ApiRoute } from './routes.ts'
 
@@ -22,7 +23,7 @@ export function noteEarlyRefusal(audit: Audit, { route, caller, origin, error }:
   if (!TOLD.has(error.code)) return
   audit({
     tenantId: caller?.tenantId ?? RELAY_CHAIN,
-    actor: { kind: caller?.kind ?? 'nobody', id: caller?.id ?? '' },
+    actor: caller === undefined ? { kind: 'nobody', id: '' } : actorOf(caller),
     source: origin.source,
     traceId: origin.traceId,
     action: 'operation.refuse',

@@ -69,6 +69,12 @@ export interface OnceRequest {
 export async function once(request: OnceRequest, work: () => Promise<string>): Promise<string> {
   const { relay, caller } = request
   const { store, effects } = relay.authority
+  // Answers are kept sealed under the key of the caller's tenant, and this one has none.
+  if (caller.kind === 'operator-token') {
+    throw new TunnelError('INPUT', 'Idempotency-Key breaks the rule: not with a token of the operator.', {
+      ...{ field: 'Idempotency-Key', rule: 'not with a token of the operator' },
+    })
+  }
   const key = replyKey(request)
   const known = await store.beginReply(caller.tenantId, key, effects.date())
   switch (known.kind) {

@@ -9,6 +9,7 @@ export const AUDIT_ACTIONS = {
   'audit.held': 'refusals beyond the rate at which they are written one by one; the object is their number',
   'tenant.add': 'a tenant',
   'tenant.remove': 'a tenant, with everything of it',
+  'tenant.export': 'a tenant, with everything of it, over the API',
   'environment.add': 'an environment',
   'environment.remove': 'an environment',
   'token.create': 'the site of a join token',
@@ -67,6 +68,8 @@ export const AUDIT_ACTIONS = {
   'sso.roles':
     'a person whose roles follow an identity provider; the detail names it and the rules that matched',
   'sso.logout': 'an identity provider that ended sessions; the detail says how many',
+  'operator.add': 'a token of the operator; the detail names it and its end',
+  'operator.remove': 'a token of the operator; the detail names it',
   'backup.make': 'the name of the backup; outcome DISK where it was not made',
   'operation.refuse':
     'the operation that was refused; outcome: why; the detail names a member of the input that was wrong',

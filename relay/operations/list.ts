@@ -6,6 +6,7 @@ import { addGrant, listGrants, removeGrant } from './grants.ts'
 import { addConnector, inviteAgent, revokeAgent, revokeConnector, showInventory } from './identities.ts'
 import { addMachine, listMachines, revokeMachine } from './machines.ts'
 import type { Operation } from './operation.ts'
+import { addOperator, listOperators, removeOperator } from './operators.ts'
 import { PEOPLE_OPERATIONS } from './people-list.ts'
 import { addPublication, removePublication } from './publications.ts'
 import {
@@ -41,6 +42,9 @@ export const OPERATIONS: readonly Operation[] = [
   listEnvironments,
   removeEnvironment,
   rotateKeys,
+  addOperator,
+  listOperators,
+  removeOperator,
   inviteAgent,
   revokeAgent,
   addConnector,

@@ -22,7 +22,8 @@ export type Caller =
   /** A command on the relay's own machine: the file system has let it in, and it may do everything. */
   | { readonly kind: 'operator' }
   | {
-      readonly kind: 'person' | 'machine'
+      /** `operator-token`: what the operator of the machine has lent; it holds what is of the relay as a whole, and no more. */
+      readonly kind: 'person' | 'machine' | 'operator-token'
       readonly id: string
       readonly tenantId: string
       readonly assignments: readonly Assignment[]

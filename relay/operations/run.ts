@@ -74,7 +74,7 @@ async function contextFor(
   }
   const at = relay.authority.effects.date()
   // A machine cannot be asked again, so what is dangerous is not for it: it could make others that outlive it.
-  if (isDangerous && caller.kind !== 'operator' && at - caller.authenticatedAt > RECENT_LOGIN_MS) {
+  if (isDangerous && !hasProvedEnough(caller, at)) {
     throw new TunnelError('LOGIN_AGAIN')
   }
   return { relay, caller, signal, act: { actor: actorOf(caller), source, traceId, at } }
@@ -141,6 +141,14 @@ async function needsMark({ authority }: Relay, caller: Caller, place: Place | un
   )
 }
 
-function actorOf(caller: Caller): AuditActor {
-  return caller.kind === 'operator' ? { kind: 'operator', id: '' } : { kind: caller.kind, id: caller.id }
+/** A token of the operator lives for hours and makes no other, so that what is dangerous may be done with it. */
+function hasProvedEnough(caller: Caller, now: number): boolean {
+  if (caller.kind === 'operator' || caller.kind === 'operator-token') return true
+  return now - caller.authenticatedAt <= RECENT_LOGIN_MS
+}
+
+/** How a caller stands in the chains. */
+export function actorOf(caller: Caller): AuditActor {
+  if (caller.kind === 'operator') return { kind: 'operator', id: '' }
+  return { kind: caller.kind === 'operator-token' ? 'operator' : caller.kind, id: caller.id }
 }
