@@ -109,7 +109,7 @@ export interface Relay {
   /** Its data directory. */
   readonly directory: string
   /** Whether somebody may log in from where he is. */
-  readonly enforcement: Pick<Enforcement, 'checkLogin'>
+  readonly enforcement: Pick<Enforcement, 'checkLogin' | 'listeners'>
   /** Ends what is no longer allowed in a tenant; to be called after each change that takes a right away. */
   enforce(tenantId: string): Promise<Enforced>
   /** Takes nothing new, lets streams end for at most `drainMs` (10 s), then closes everything. */
@@ -194,11 +194,10 @@ function tokensOf({ store, effects }: AuthorityContext, address: () => RelayAddr
 
 function peopleOf(
   { logins }: RelayOptions,
-  around: Omit<PeopleOptions, 'address' | 'checkLogin'> & Pick<Traffic, 'enforcement'>,
+  around: Omit<PeopleOptions, 'address'>,
   address: () => RelayAddress,
 ): Relay['people'] {
-  const checkLogin: PeopleOptions['checkLogin'] = (...who) => around.enforcement.checkLogin(...who)
-  return createPeople({ ...around, ...logins, checkLogin, address })
+  return createPeople({ ...around, ...logins, address })
 }
 
 /** Who may come in, and who that is. */

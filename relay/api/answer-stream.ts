@@ -31,7 +31,7 @@ export async function answerStream(
   const { context, input } = await admit(route, { ...asking, caller: listener.caller }, params)
   const leave = enter(listener, limits)
   const check = async () => admit(route, { ...asking, caller: await listener.authenticate() }, params)
-  const cancel = recheck(exchange, check)
+  const cancel = recheck(exchange, listener.caller.tenantId, check)
   try {
     await write(exchange, route, route.run(context, input))
   } finally {
@@ -68,18 +68,30 @@ function enter({ caller, streams }: Listener, limits: Exchange['limits']): () =>
   }
 }
 
-/** Breaks the answer off where the check fails. */
-function recheck({ response, effects }: Exchange, check: () => Promise<unknown>): () => void {
-  let cancel = effects.after(CHECK_MS, run)
-  function run() {
+/** Breaks the answer off where the check fails: asked from time to time, and after changes in the tenant of the caller. */
+function recheck(
+  { relay, response, effects }: Exchange,
+  tenantId: string,
+  check: () => Promise<unknown>,
+): () => void {
+  const look = () =>
     check().then(
-      () => {
-        cancel = effects.after(CHECK_MS, run)
-      },
-      () => response.destroy(),
+      () => undefined,
+      () => void response.destroy(),
     )
+  let cancel = effects.after(CHECK_MS, run)
+  const leave = relay.enforcement.listeners.add(tenantId, look)
+  let isOver = false
+  function run() {
+    void look().then(() => {
+      if (!isOver) cancel = effects.after(CHECK_MS, run)
+    })
   }
-  return () => cancel()
+  return () => {
+    isOver = true
+    cancel()
+    leave()
+  }
 }
 
 async function write(

@@ -12,6 +12,7 @@ import type { RestrictionTarget } from '../store/restriction-store.ts'
 import type { Store } from '../store/store.ts'
 import { Deadlines } from './deadlines.ts'
 import { checkFrozen, type Frozen, frozenOf } from './frozen.ts'
+import { Listeners } from './listeners.ts'
 import type { Living, Opening } from './opening.ts'
 
 /** How often what ends by itself is looked for, in ms. */
@@ -40,6 +41,8 @@ export interface Enforced {
  * read anew after each change; grants are looked up for each stream.
  */
 export class Enforcement {
+  /** What people listen to over the API. */
+  readonly listeners = new Listeners()
   readonly #options: EnforcementOptions
   readonly #living = new Map<string, Set<Living>>()
   readonly #deadlines = new Deadlines<Living>()
@@ -144,6 +147,7 @@ export class Enforcement {
       await this.#read(tenantId)
       const sessions = await this.#endSessions(tenantId)
       const streams = await this.#endStreams(this.#living.get(tenantId) ?? [])
+      await this.listeners.check(tenantId)
       this.#overdue.delete(tenantId)
       return { sessions, streams }
     })

@@ -4,7 +4,7 @@ import { mayGive } from '../access/authorize.ts'
 import { ROLES } from '../access/rights.ts'
 import { approveDevice } from '../people/device-login.ts'
 import { createKey, KEY_LIFE } from '../people/keys.ts'
-import { isAlive } from '../people/sessions.ts'
+import { endSession as endPersonSession, isAlive } from '../people/sessions.ts'
 import { ms, tenantField, tenantPlace, text } from './input.ts'
 import { operation } from './operation.ts'
 import { roleOf, roleOutput } from './people.ts'
@@ -56,11 +56,11 @@ export const endSession = operation({
   output: v.object({}),
   place: tenantPlace,
   async run(context, { session }) {
-    const { store } = context.relay.people
+    const { people } = context.relay
     const { tenantId, personId } = oneself(context)
-    const own = await store.listSessions(tenantId, personId)
+    const own = await people.store.listSessions(tenantId, personId)
     if (own.every(({ id }) => id !== session)) throw new TunnelError('NOT_FOUND', 'There is no such session.')
-    await store.endSession(tenantId, session, context.act)
+    await endPersonSession(people, { tenantId, sessionId: session }, context.act)
     return {}
   },
 })
@@ -144,10 +144,12 @@ export const removeKey = operation({
   output: v.object({}),
   place: tenantPlace,
   async run(context, { key }) {
+    const { store, enforcement } = context.relay.people
     const { tenantId, personId } = oneself(context)
-    if (!(await context.relay.people.store.removeKey(tenantId, personId, key, context.act))) {
+    if (!(await store.removeKey(tenantId, personId, key, context.act))) {
       throw new TunnelError('NOT_FOUND', 'There is no such key.')
     }
+    await enforcement.listeners.check(tenantId)
     return {}
   },
 })

@@ -47,6 +47,7 @@ export const changePassword = operation({
       await people.hasher.hash(new Secret(next)),
       context.act,
     )
+    await people.enforcement.listeners.check(tenantId)
     return {}
   },
 })
@@ -144,10 +145,12 @@ export const removeFactor = operation({
   output: v.object({}),
   place: tenantPlace,
   async run(context, { factor }) {
+    const { store, enforcement } = context.relay.people
     const { tenantId, personId } = oneself(context)
-    if (!(await context.relay.people.store.removeFactor(tenantId, personId, factor, context.act))) {
+    if (!(await store.removeFactor(tenantId, personId, factor, context.act))) {
       throw new TunnelError('NOT_FOUND', 'There is no such factor.')
     }
+    await enforcement.listeners.check(tenantId)
     return {}
   },
 })

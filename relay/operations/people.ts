@@ -145,6 +145,7 @@ export const resetPerson = operation({
     const { url, expiresAt } = await createLink(people, tenant, id, context.act)
     if (isCleared) await clearFactors(people, { tenantId: tenant, personId: id }, context.act)
     await people.store.unlockPerson(tenant, id, context.act)
+    await people.enforcement.listeners.check(tenant)
     return { login, link: url, expiresAt }
   },
 })

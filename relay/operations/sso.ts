@@ -112,6 +112,7 @@ export const removeProvider = operation({
     const { store } = relay.authority
     if (!(await store.removeProvider(tenant, provider, act))) throw notFound(provider)
     await store.removeSecret(tenant, providerSecret(provider), act)
+    await relay.enforcement.listeners.check(tenant)
     return { provider }
   },
 })

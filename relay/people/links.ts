@@ -76,6 +76,8 @@ export async function spendLink(people: People, use: LinkUse, origin: Origin): P
     ? addFirstOwner(people, token, use, origin)
     : setPassword(people, { ...token, personId: found.personId }, use.password, origin))
   if (!isSpent) throw spentLink()
+  // The sessions of before have ended with it.
+  await people.enforcement.listeners.check(token.tenantId)
 }
 
 async function setPassword(

@@ -20,8 +20,8 @@ export interface LoginLimits {
 }
 
 export interface PeopleOptions extends LoginLimits {
-  /** Whether somebody may come from where he comes. @throws {TunnelError} RESTRICTED */
-  readonly checkLogin: Enforcement['checkLogin']
+  /** Says whether somebody may come from where he comes, and ends what he listens to when he may no more. */
+  readonly enforcement: Pick<Enforcement, 'checkLogin' | 'listeners'>
   readonly store: Store
   readonly effects: Effects
   readonly audit: Audit
@@ -47,9 +47,9 @@ export interface Origin {
 }
 
 export function createPeople(options: PeopleOptions): People {
-  const { store, effects, audit, address, closed, checkLogin, rates = LOGIN_RATES, hashCost } = options
+  const { store, effects, audit, address, closed, enforcement, rates = LOGIN_RATES, hashCost } = options
   return {
-    ...{ store, effects, audit, address, closed, checkLogin },
+    ...{ store, effects, audit, address, closed, enforcement },
     hasher: new PasswordHasher({ effects, ...(hashCost === undefined ? {} : { cost: hashCost }) }),
     gate: new LoginGate(rates),
     pending: new Expiring(WAITING_MAX),

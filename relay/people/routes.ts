@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { TunnelError } from '../../shared/errors.ts'
 import { Secret } from '../../shared/secret.ts'
-import { SESSION_COOKIE } from '../api/caller.ts'
+import { type ApiCaller, SESSION_COOKIE } from '../api/caller.ts'
 import { cookie } from '../api/cookie.ts'
 import { type OpenAnswer, openRoute } from '../api/open-route.ts'
 import { addressKey } from '../gateway/admission.ts'
@@ -12,8 +12,8 @@ import { spendLink } from './links.ts'
 import { provePassword } from './login.ts'
 import { normalLogin } from './login-name.ts'
 import { answerPending, type LoginState, proceed } from './pending.ts'
-import { actOf } from './people.ts'
-import { type OpenedSession, SESSION_LIFE } from './sessions.ts'
+import { actOf, type Origin, type People } from './people.ts'
+import { endSession, type OpenedSession, SESSION_LIFE } from './sessions.ts'
 
 /** A secret of a request; what is longer than any of ours is refused before it costs a hash. */
 const secretText = v.pipe(
@@ -79,12 +79,17 @@ export const logInRoute = openRoute({
     const proved = await provePassword(people, { tenantId: tenant, login, password }, origin)
     const reached = await proceed(people, proved, { kind: 'login', carrier }, origin)
     // A session that the browser had before must not live on beside the new one.
-    if (reached.state === 'complete' && caller?.sessionId !== undefined) {
-      await people.store.endSession(caller.tenantId, caller.sessionId, actOf(people, caller.id, origin))
-    }
+    if (reached.state === 'complete') await leave(people, caller, origin)
     return answerOf(reached)
   },
 })
+
+/** Ends the session by which somebody has asked, where there is one. */
+async function leave(people: People, caller: ApiCaller | undefined, origin: Origin): Promise<void> {
+  if (caller?.sessionId === undefined) return
+  const { tenantId, sessionId, id } = caller
+  await endSession(people, { tenantId, sessionId }, actOf(people, id, origin))
+}
 
 export const secondFactorRoute = openRoute({
   name: 'session.second-factor',
@@ -124,9 +129,7 @@ export const logOutRoute = openRoute({
   input: v.strictObject({}),
   output: v.object({}),
   async answer({ relay: { people }, origin, caller }) {
-    if (caller?.sessionId !== undefined) {
-      await people.store.endSession(caller.tenantId, caller.sessionId, actOf(people, caller.id, origin))
-    }
+    await leave(people, caller, origin)
     return { body: {}, cookies: [sessionCookie(new Secret(''), 0)] }
   },
 })

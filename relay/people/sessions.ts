@@ -1,6 +1,7 @@
 import { TunnelError } from '../../shared/errors.ts'
 import type { Secret } from '../../shared/secret.ts'
 import type { Authenticator } from '../api/caller.ts'
+import type { Act } from '../audit/record.ts'
 import { addressKey } from '../gateway/admission.ts'
 import type { Carrier, SessionRecord } from '../store/people-store.ts'
 import { actOf, newId, type Origin, type People } from './people.ts'
@@ -43,7 +44,7 @@ export async function openSession(people: People, login: Login, origin: Origin):
   const { store, effects, closed } = people
   const { tenantId, personId, carrier, how } = login
   if (closed.has(tenantId)) throw new TunnelError('LOGIN')
-  people.checkLogin(tenantId, personId, { address: origin.source })
+  people.enforcement.checkLogin(tenantId, personId, { address: origin.source })
   const { text, hash } = makeToken('session', tenantId, effects)
   const now = effects.date()
   const session = {
@@ -70,6 +71,16 @@ export async function renewSession(
   const session = isRenewed ? await people.store.findSession(tenantId, hash) : undefined
   if (session === undefined) throw new TunnelError('LOGIN')
   return { token: text, session, expiresAt: session.createdAt + SESSION_LIFE.absoluteMs }
+}
+
+/** Ends a session, and what its person listens to by it. */
+export async function endSession(
+  { store, enforcement }: People,
+  { tenantId, sessionId }: { readonly tenantId: string; readonly sessionId: string },
+  act: Act,
+): Promise<void> {
+  await store.endSession(tenantId, sessionId, act)
+  await enforcement.listeners.check(tenantId)
 }
 
 export function isAlive({ createdAt, seenAt }: SessionRecord, now: number): boolean {

@@ -4,6 +4,7 @@ import { Secret } from '../../shared/secret.ts'
 import { openRoute } from '../api/open-route.ts'
 import { actOf } from '../people/people.ts'
 import { sessionCookie } from '../people/routes.ts'
+import { endSession } from '../people/sessions.ts'
 import type { FederatedSession } from '../store/sso-store.ts'
 import { beginFlow, takeFlow } from './flow.ts'
 import { checkLogoutToken } from './logout-token.ts'
@@ -12,7 +13,7 @@ import type { OidcProvider } from './oidc-client.ts'
 import type { Provider } from './provider.ts'
 import { audited, loggedIn, PROVIDER_PATH, providerFields } from './provider-route.ts'
 import { beginSaml, samlLogoutUrl } from './saml.ts'
-import { signIn } from './sign-in.ts'
+import { endFederated, signIn } from './sign-in.ts'
 import { requireProvider, type Sso } from './sso.ts'
 
 /** A parameter of a redirect that a provider makes a browser send. All of them together fit the head of a request. */
@@ -85,8 +86,7 @@ export const backChannelLogoutRoute = openRoute({
   answer: ({ relay: { sso }, input: { logout_token, ...place }, origin }) =>
     audited(sso, place, origin, async (provider) => {
       const named = await checkLogoutToken(sso, requireOidc(provider), logout_token)
-      const act = actOf(sso.relay().people, '', origin)
-      await sso.store.endFederatedSessions(provider.tenantId, provider.name, named, act)
+      await endFederated(sso, provider, named, origin)
       return { body: {} }
     }),
 })
@@ -105,9 +105,9 @@ export const frontChannelLogoutRoute = openRoute({
   output: nothing,
   answer: ({ relay: { sso }, input: { iss, sid, ...place }, origin }) =>
     audited(sso, place, origin, async (found) => {
-      const { tenantId, name: named, settings } = requireOidc(found)
+      const { settings, ...provider } = requireOidc(found)
       if (iss !== settings.issuer) throw new TunnelError('SIGN_ON', 'Another provider is named as issuer.')
-      await sso.store.endFederatedSessions(tenantId, named, { sid }, actOf(sso.relay().people, '', origin))
+      await endFederated(sso, provider, { sid }, origin)
       return { body: {} }
     }),
 })
@@ -123,9 +123,10 @@ export const singleLogoutRoute = openRoute({
   async answer({ relay: { sso }, origin, caller }) {
     if (caller?.sessionId === undefined) throw new TunnelError('LOGIN')
     const { tenantId, id, sessionId } = caller
+    const { people } = sso.relay()
     const federated = await sso.store.findFederatedSession(tenantId, sessionId)
     // Ours ends in any case; what the provider does then is the provider's.
-    await sso.store.endSession(tenantId, sessionId, actOf(sso.relay().people, id, origin))
+    await endSession(people, { tenantId, sessionId }, actOf(people, id, origin))
     const next =
       federated === undefined
         ? undefined

@@ -3,13 +3,12 @@ import { TunnelError } from '../../shared/errors.ts'
 import type { RequestOrigin } from '../api/caller.ts'
 import { type OpenAnswer, openRoute } from '../api/open-route.ts'
 import { addressKey } from '../gateway/admission.ts'
-import { actOf } from '../people/people.ts'
 import { hasFlow, takeFlow } from './flow.ts'
 import { goOnPage } from './pages.ts'
 import type { Provider } from './provider.ts'
 import { audited, loggedIn, PROVIDER_PATH, providerFields } from './provider-route.ts'
 import { checkLogoutRequest, endSaml, logoutAnswerUrl, type SamlProvider, samlMetadata } from './saml.ts'
-import { signIn } from './sign-in.ts'
+import { endFederated, signIn } from './sign-in.ts'
 import type { Sso } from './sso.ts'
 
 /** Room for the largest message as base64, and a little more, so that the limit itself says what is wrong. */
@@ -74,8 +73,7 @@ export const samlLogoutRoute = openRoute({
       if (SAMLRequest === undefined && SAMLResponse !== undefined) return { html: { text: goOnPage('/') } }
       passGate(sso, origin)
       const { id, ...named } = await checkLogoutRequest(sso, provider, SAMLRequest ?? '')
-      const act = actOf(sso.relay().people, '', origin)
-      await sso.store.endFederatedSessions(provider.tenantId, provider.name, named, act)
+      await endFederated(sso, provider, named, origin)
       const location = await logoutAnswerUrl(sso, provider, id, RelayState)
       return location === undefined ? { body: {} } : { status: 303, location }
     }),

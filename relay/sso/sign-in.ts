@@ -49,6 +49,8 @@ export async function signIn(
   )
   if (!('personId' in person)) throw new TunnelError('SIGN_ON', NOT_ADMITTED[person.kind])
   const { personId } = person
+  // Where the roles have changed, all sessions of before are over.
+  await people.enforcement.listeners.check(tenantId)
   const how = `${settings.kind} ${name}, rules ${rules.join(' ')}`.slice(0, 256)
   const opened = await openSession(
     people,
@@ -59,6 +61,18 @@ export async function signIn(
     ...{ sessionId: opened.session.id, personId, provider: name, subject, sid },
   })
   return opened
+}
+
+/** Ends the sessions that a provider names, and what their people listen to by them. */
+export async function endFederated(
+  { store, relay }: Sso,
+  { tenantId, name }: Pick<Provider, 'tenantId' | 'name'>,
+  named: { readonly subject?: string | undefined; readonly sid?: string | undefined },
+  origin: Origin,
+): Promise<void> {
+  const { people } = relay()
+  await store.endFederatedSessions(tenantId, name, named, actOf(people, '', origin))
+  await people.enforcement.listeners.check(tenantId)
 }
 
 const NOT_ADMITTED = {
