@@ -1,47 +1,31 @@
-import type { Effects } from '../shared/effects.ts'
 import { isTunnelError, TunnelError } from '../shared/errors.ts'
 import { decodeOpenMeta, encodeOpenOkMeta, type OpenMeta } from '../shared/handshake/open.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Session } from '../shared/mux/session.ts'
 import { isReattach, type OpenFrame } from '../shared/mux/session-handler.ts'
 import type { Stream } from '../shared/mux/stream.ts'
-import { type AddressContext, decide, type LiveTarget, stillAllows } from '../shared/policy/decide.ts'
+import { decide, type LiveTarget, stillAllows } from '../shared/policy/decide.ts'
 import type { Rule, Rules } from '../shared/policy/rule.ts'
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
 import type { ResumeSummary } from '../shared/tunnel/resume-tally.ts'
 import { Splice } from '../shared/tunnel/splice.ts'
 import { closedEvent, deniedEvent, openedEvent } from './audit/events.ts'
 import type { AgentAudit } from './audit/trail.ts'
-import { addressContext } from './dial/address-context.ts'
-import { dialTarget } from './dial/dial.ts'
-import type { Resolver } from './dial/resolve.ts'
+import { Dialler, type DiallerOptions } from './dial/dialler.ts'
 import { createHttpTarget } from './http-target.ts'
 import { HttpTargets } from './http-targets.ts'
-import { KeptStreams } from './kept-streams.ts'
-
-/** How long resolving and connecting may take together, in ms; below the opener's own 15 s. */
-const DIAL_MS = 10_000
-
-/** How long the list of this host's own addresses is used, in ms. */
-const CONTEXT_MS = 1_000
+import { KeptStreams, type StreamEnd } from './kept-streams.ts'
 
 /** Most targets dialled at once. */
 const MAX_DIALS = 256
 
-export interface AgentStreamsOptions {
+export interface AgentStreamsOptions extends DiallerOptions {
   readonly agentId: string
-  readonly effects: Effects
   readonly log: Logger
-  readonly resolver: Resolver
   readonly rules: () => Rules
   readonly audit: AgentAudit
-  /** Numbers of the relays that the agent is connected to. */
-  readonly relayAddresses: () => Iterable<string>
-  /** Hears how each dial went, and knows since when a target fails. */
-  readonly health: {
-    dialled(resource: string, error?: unknown): void
-    failingSince(resource: string): number | undefined
-  }
+  /** Knows since when a target fails, too. */
+  readonly health: DiallerOptions['health'] & { failingSince(resource: string): number | undefined }
 }
 
 interface Live {
@@ -57,19 +41,19 @@ export class AgentStreams {
   readonly #options: AgentStreamsOptions
   readonly #live = new Map<Stream, Live>()
   readonly #kept: KeptStreams
+  readonly #dialler: Dialler
   readonly #httpTargets = new HttpTargets((rule) => {
     const { log, effects } = this.#options
-    return createHttpTarget({ rule, dial: (signal) => this.#dial(rule, signal), log, effects })
+    return createHttpTarget({ rule, dial: (signal) => this.#dialler.dial(rule, signal), log, effects })
   })
   #isPaused = false
   #dials = 0
   #denied = 0
-  #context: AddressContext | undefined
-  #contextUntil = 0
 
   constructor(options: AgentStreamsOptions) {
     this.#options = options
     this.#kept = new KeptStreams(options.effects, options.log)
+    this.#dialler = new Dialler(options)
   }
 
   get count(): number {
@@ -134,7 +118,7 @@ export class AgentStreams {
     const rules = this.#options.rules()
     const stream = this.#kept.claim(meta, (claimed) => {
       const live = this.#live.get(claimed)
-      return live !== undefined && stillAllows(rules, live.target, this.#addresses())
+      return live !== undefined && stillAllows(rules, live.target, this.#dialler.context)
     })
     const rule = stream === undefined ? undefined : this.#live.get(stream)?.rule
     if (stream === undefined || rule === undefined) return false
@@ -149,7 +133,7 @@ export class AgentStreams {
   /** The rules have changed: ends what they no longer allow. */
   enforce(rules: Rules): void {
     for (const [stream, live] of this.#live) {
-      if (!stillAllows(rules, live.target, this.#addresses()))
+      if (!stillAllows(rules, live.target, this.#dialler.context))
         stream.reset('DENIED_BY_SITE', 'the rules have changed')
     }
     this.#httpTargets.enforce(rules)
@@ -184,7 +168,7 @@ export class AgentStreams {
   #openTcp(frame: OpenFrame, session: Session, { rule, meta }: { rule: Rule; meta: OpenMeta }): void {
     if (this.#dials >= MAX_DIALS)
       throw new TunnelError('OVERLOADED', `${MAX_DIALS} targets are being dialled`)
-    const { effects, log } = this.#options
+    const { effects } = this.#options
     const gone = new AbortController()
     let dialMs = -1
     const splice = new Splice({
@@ -192,28 +176,18 @@ export class AgentStreams {
       onClosed: (error) => {
         // Once the target was reached there is nothing left to give up.
         if (dialMs === -1) gone.abort(GIVEN_UP)
-        this.#live.delete(stream)
-        this.#kept.ended(stream, meta, { error, isReached: dialMs !== -1 })
-        this.#options.audit(closedEvent(meta, error?.code ?? 'OK', stream))
-        log.info(
-          { ...meta, secret: undefined, code: error?.code ?? 'OK', dialMs, ...bytesOf(stream) },
-          'stream closed',
-        )
+        this.#ended(stream, meta, { error, isReached: dialMs !== -1 }, dialMs)
       },
     })
     const stream = session.admit(frame, splice)
     splice.stream = stream
     this.#kept.keep(stream, meta, rule.resume)
-    const target: LiveTarget = {
-      resource: rule.resource,
-      protocol: 'tcp',
-      host: rule.host.text,
-      port: rule.port,
-    }
+    const target = targetOf(rule)
     this.#live.set(stream, { target, rule })
     const began = effects.now()
     this.#dials++
-    this.#dial(rule, gone.signal, splice)
+    this.#dialler
+      .dial(rule, gone.signal, () => ({ onread: splice.reader.onread }))
       .then((socket) => {
         if (stream.isClosed) {
           socket.destroy()
@@ -229,21 +203,13 @@ export class AgentStreams {
       .finally(() => this.#dials--)
   }
 
-  #dial(rule: Rule, signal: AbortSignal, splice?: Splice) {
-    const { effects, resolver, health } = this.#options
-    const dialled = dialTarget(rule, {
-      signal,
-      deadlineMs: DIAL_MS,
-      effects,
-      resolver,
-      context: this.#addresses(),
-      ...(splice === undefined ? {} : { socketOptions: () => ({ onread: splice.reader.onread }) }),
-    })
-    dialled.then(
-      () => health.dialled(rule.resource),
-      (error: unknown) => health.dialled(rule.resource, error),
-    )
-    return dialled
+  #ended(stream: Stream, meta: OpenMeta, end: StreamEnd, dialMs?: number): void {
+    const code = end.error?.code ?? 'OK'
+    this.#live.delete(stream)
+    this.#kept.ended(stream, meta, end)
+    this.#options.audit(closedEvent(meta, code, stream))
+    const { bytesSent: sent, bytesReceived: received } = stream
+    this.#options.log.info({ ...meta, secret: undefined, code, dialMs, sent, received }, 'stream closed')
   }
 
   #dialFailed(stream: Stream, rule: Rule, error: unknown): void {
@@ -269,41 +235,20 @@ export class AgentStreams {
       // The Duplex may be destroyed long before its last bytes were consumed: until then the stream counts and is kept.
       closed: (error) => {
         duplex.handler.closed(error)
-        this.#live.delete(stream)
-        this.#kept.ended(stream, meta, { error, isReached: true })
-        this.#options.audit(closedEvent(meta, error?.code ?? 'OK', stream))
-        this.#options.log.info(
-          { ...meta, secret: undefined, code: error?.code ?? 'OK', ...bytesOf(stream) },
-          'stream closed',
-        )
+        this.#ended(stream, meta, { error, isReached: true })
       },
     })
     duplex.stream = stream
     this.#kept.keep(stream, meta, rule.resume)
-    const target: LiveTarget = {
-      resource: rule.resource,
-      protocol: 'http',
-      host: rule.host.text,
-      port: rule.port,
-    }
-    this.#live.set(stream, { target, rule })
+    this.#live.set(stream, { target: targetOf(rule), rule })
     // The target is dialled for each request; the stream itself is open as soon as the rule allows it.
     stream.accept(this.#answer(0, rule), this.#options.effects.now())
     this.#httpTargets.of(rule).accept(duplex, { fromIngress: meta.opener === RELAY_OPENER })
   }
-
-  #addresses(): AddressContext {
-    const now = this.#options.effects.now()
-    if (this.#context === undefined || now >= this.#contextUntil) {
-      this.#context = addressContext(this.#options.relayAddresses())
-      this.#contextUntil = now + CONTEXT_MS
-    }
-    return this.#context
-  }
 }
 
-function bytesOf(stream: Stream): { sent: number; received: number } {
-  return { sent: stream.bytesSent, received: stream.bytesReceived }
+function targetOf({ resource, protocol, host, port }: Rule): LiveTarget {
+  return { resource, protocol, host: host.text, port }
 }
 
 /** Why a dial ends when its stream does. One for all: an error made for each stream costs more than the rest of its end. */

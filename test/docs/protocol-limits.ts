@@ -19,7 +19,7 @@ export const LIMITS: Readonly<Record<string, readonly [file: string, before: str
   'ms before an ACK is due': ['shared/mux/link.ts', 'ACK_DELAY_MS = '],
   'ms from the upgrade to the greeting': ['relay/gateway/accept.ts', 'HELLO_TIMEOUT_MS = '],
   'ms to wait for the answer to OPEN': ['shared/mux/session-limits.ts', 'openTimeoutMs: '],
-  'ms to wait for a target': ['agent/streams.ts', 'DIAL_MS = '],
+  'ms to wait for a target': ['agent/dial/dialler.ts', 'DIAL_MS = '],
   'OPENs without an answer, by an endpoint': ['shared/mux/session-limits.ts', 'unansweredOpens: '],
   'bytes of control frames that wait for a peer': ['shared/mux/link.ts', 'MAX_CONTROL_BYTES = '],
   'first receive window, bytes': ['shared/mux/window.ts', 'INITIAL_WINDOW = '],
