@@ -1,31 +1,39 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { parseInput } from '../operations/run.ts'
-import type { ApiCaller } from './caller.ts'
 import { cookiesOf } from './evidence.ts'
 import { type Exchange, readInput, watch } from './exchange.ts'
-import type { HtmlPage, OpenAnswer, OpenRoute } from './open-route.ts'
+import type { HtmlPage, OpenAnswer, OpenRequest, OpenRoute } from './open-route.ts'
 import { ANSWER_HEADERS, keepOrClose } from './send.ts'
 
 /** Answers who has not proved who it is; the connection ends then. @throws {TunnelError} what the route refuses with */
 export async function answerOpen(
   exchange: Exchange,
   route: OpenRoute,
-  caller: ApiCaller | undefined,
+  { caller, presented }: Pick<OpenRequest<unknown>, 'caller' | 'presented'>,
 ): Promise<void> {
   const { request, relay, origin, limits } = exchange
   const input = parseInput(route.input, await readInput(exchange, route))
   const watched = watch(exchange, limits.operationMs)
   const { signal } = watched
-  const answer = route.answer({ relay, input, origin, caller, cookies: cookiesOf(request), signal })
+  const answer = route.answer({
+    relay,
+    input,
+    origin,
+    caller,
+    presented,
+    cookies: cookiesOf(request),
+    signal,
+  })
   answer.catch(() => undefined)
   send(exchange, route, await Promise.race([answer, watched.late]).finally(watched.done))
 }
 
 function send({ response }: Exchange, route: OpenRoute, answer: OpenAnswer<object>): void {
-  const { status = 200, body, html, xml, location, cookies = [] } = answer
+  const { status = 200, body, html, xml, location, challenge, cookies = [] } = answer
   keepOrClose(response, false)
   if (cookies.length > 0) response.setHeader('Set-Cookie', [...cookies])
+  if (challenge !== undefined) response.setHeader('WWW-Authenticate', challenge)
   if (location !== undefined) response.setHeader('Location', location)
   for (const [name, value] of Object.entries(ANSWER_HEADERS)) response.setHeader(name, value)
   if (html !== undefined) response.setHeader('Content-Security-Policy', contentPolicy(html))

@@ -20,8 +20,8 @@ export interface RequestOrigin {
 
 /** What a request shows of who sends it: never both a cookie and a token, and never two of one. */
 export interface Presented {
-  /** `cookie`: the value of {@link SESSION_COOKIE}. `bearer`: what follows `Authorization: Bearer`. */
-  readonly kind: 'cookie' | 'bearer'
+  /** `cookie`: the value of {@link SESSION_COOKIE}. `bearer`, `basic`: what follows that word in `Authorization`. */
+  readonly kind: 'cookie' | 'bearer' | 'basic'
   /** 1 to 4,096 characters; nothing else was checked. */
   readonly secret: Secret<string>
   readonly origin: RequestOrigin

@@ -9,6 +9,8 @@ export const REQUEST_HEADER = 'x-sallyport-request'
 
 const COOKIE_NAME = /^__Host-sallyport[a-z-]*$/
 const COOKIE_VALUE = /^[\w-]{1,4096}$/
+/** No operation takes Basic: it is there for clients that ask for a token. */
+const SCHEMES = ['bearer', 'basic'] as const
 const TOKEN = /^[\w.~+/=-]{1,4096}$/
 
 /** The cookies that are ours, by name. @throws {TunnelError} LOGIN where one comes twice or has no form */
@@ -37,10 +39,11 @@ export function presentedBy(request: IncomingMessage, origin: RequestOrigin): Pr
     throw new TunnelError('LOGIN', 'Show a session or a token, and one only.')
   }
   const [scheme = '', token = '', more] = authorization.split(' ')
-  if (scheme.toLowerCase() !== 'bearer' || more !== undefined || !TOKEN.test(token)) {
+  const kind = SCHEMES.find((known) => known === scheme.toLowerCase())
+  if (kind === undefined || more !== undefined || !TOKEN.test(token)) {
     throw new TunnelError('LOGIN', 'Authorization takes Bearer and a token.')
   }
-  return { kind: 'bearer', secret: new Secret(token), origin }
+  return { kind, secret: new Secret(token), origin }
 }
 
 /**

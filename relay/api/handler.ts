@@ -114,7 +114,8 @@ async function answer(context: Context, incoming: Incoming, progress: Progress):
   if (presented === undefined || route.kind === 'open') progress.isQuiet = true
   if (route.kind === 'description') return sendBody(exchange, openApiText(context.routes), false)
   if (route.kind === 'open') {
-    return answerOpen(exchange, route.definition, await authenticate().catch(() => undefined))
+    const caller = await authenticate().catch(() => undefined)
+    return answerOpen(exchange, route.definition, { caller, presented })
   }
   const caller = await authenticate()
   progress.caller = caller

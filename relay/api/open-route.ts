@@ -1,7 +1,7 @@
 import type * as v from 'valibot'
 import type { Secret } from '../../shared/secret.ts'
 import type { Relay } from '../relay.ts'
-import type { ApiCaller, RequestOrigin } from './caller.ts'
+import type { ApiCaller, Presented, RequestOrigin } from './caller.ts'
 
 /** A request to a route that anybody may call. */
 export interface OpenRequest<Input> {
@@ -10,6 +10,8 @@ export interface OpenRequest<Input> {
   readonly origin: RequestOrigin
   /** Whom a session or token that came along names; undefined without one, or where it does not hold. */
   readonly caller: ApiCaller | undefined
+  /** The session or credentials that came along, whether they hold or not. */
+  readonly presented: Presented | undefined
   /** Cookies whose names begin with `__Host-sallyport`, the session's among them. */
   readonly cookies: ReadonlyMap<string, Secret<string>>
   readonly signal: AbortSignal
@@ -31,6 +33,8 @@ export interface OpenAnswer<Output extends object> {
   readonly html?: HtmlPage
   /** Sent as SAML metadata in the place of a body. */
   readonly xml?: string
+  /** How to prove oneself, as `WWW-Authenticate` says it. */
+  readonly challenge?: string
   /** Where a redirect leads. */
   readonly location?: string
   /** Values of `Set-Cookie`: see `cookie` of relay/api/cookie.ts. */

@@ -16,6 +16,8 @@ import { type Audit, RELAY_CHAIN } from '../audit/record.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { enroll, type RequestOrigin, renew } from '../authority/enroll.ts'
 import type { Principal } from '../authority/identify.ts'
+import { DISCOVERY_PATH, discovery } from '../machines/discovery.ts'
+import type { MachineTokens } from '../machines/tokens.ts'
 import type { Admission } from './admission.ts'
 import type { SealedRequests } from './sealed.ts'
 
@@ -32,6 +34,7 @@ export interface RouteContext {
   readonly authority: AuthorityContext
   readonly admission: Pick<Admission, 'takeEnrollment'>
   readonly sealed: SealedRequests
+  readonly machineTokens: Pick<MachineTokens, 'issuer'>
   readonly effects: Pick<Effects, 'after'>
   readonly audit: Audit
   /** How long the body of a request may take, in ms. */
@@ -46,6 +49,10 @@ interface Route {
 
 /** Everything that the relay answers under its own name. */
 export const ROUTES: ReadonlyMap<string, Route> = new Map([
+  [
+    DISCOVERY_PATH,
+    { method: 'GET', authentication: 'none', answer: async ({ machineTokens }) => discovery(machineTokens) },
+  ],
   ['/healthz', { method: 'GET', authentication: 'none', answer: async () => ({ status: 'ok' }) }],
   [
     ENROLL_PATH,

@@ -13,7 +13,7 @@ import type { MachineTokens } from './tokens.ts'
 /** What tells whose a token of a connector is. */
 export interface SessionTokens {
   readonly authority: Pick<AuthorityContext, 'store' | 'closed'>
-  readonly machineTokens: Pick<MachineTokens, 'verify'>
+  readonly machineTokens: Pick<MachineTokens, 'verify' | 'issuer'>
 }
 
 /** The token in the head of an upgrade; undefined for none. @throws {TunnelError} IDENTITY where it has no form */

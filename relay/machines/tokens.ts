@@ -53,6 +53,12 @@ export class MachineTokens {
     this.#address = address
   }
 
+  /** Who says so: `https://HOST:PORT`. */
+  get issuer(): string {
+    const { host, port } = this.#address()
+    return `https://${formatListening(host, port)}`
+  }
+
   /**
    * A token, bound to the certificate that the other end of the request showed, whoever issued that: TLS has seen that its
    * key is there (RFC 8705 sections 3 and 4).
@@ -64,7 +70,7 @@ export class MachineTokens {
     const bound = certificate === undefined ? {} : { cnf: { 'x5t#S256': thumbprint(certificate) } }
     const text = await new SignJWT({ tenant: subject.tenantId, client_id: subject.id, ...bound })
       .setProtectedHeader({ alg: ALGORITHM, typ: TYPE, kid })
-      .setIssuer(issuerOf(this.#address()))
+      .setIssuer(this.issuer)
       .setAudience(AUDIENCES[subject.kind])
       .setSubject(subject.id)
       .setJti(this.#effects.randomBytes(16).toString('hex'))
@@ -102,7 +108,7 @@ export class MachineTokens {
     if (!parsed.success) throw refused()
     const { sub, tenant, iss, iat, exp, cnf } = parsed.output
     // Relays of one store may listen on several ports; a copy of the store under another name is another issuer.
-    if (hostOf(iss) !== hostOf(issuerOf(this.#address()))) throw refused()
+    if (hostOf(iss) !== hostOf(this.issuer)) throw refused()
     if (exp - iat > TOKEN_LIFE_S) throw refused()
     const shown = certificate === undefined ? undefined : thumbprint(certificate)
     if (cnf === undefined ? kind === 'connector' : cnf['x5t#S256'] !== shown) throw refused()
@@ -120,11 +126,6 @@ export class MachineTokens {
     if (key === undefined) throw refused()
     return key
   }
-}
-
-/** `https://HOST:PORT`. */
-export function issuerOf({ host, port }: RelayAddress): string {
-  return `https://${formatListening(host, port)}`
 }
 
 function hostOf(issuer: string): string {
