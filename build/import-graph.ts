@@ -56,7 +56,8 @@ export function reachable(
 
 /** `@scope/name` or `name` of an imported package; undefined for our own modules and Node's. */
 export function packageOf(target: string): string | undefined {
-  if (target.startsWith('node:') || /\.[jt]s$/.test(target)) return undefined
+  const isOurs = /\.[jt]s$/.test(target) && !target.startsWith('@')
+  if (target.startsWith('node:') || isOurs) return undefined
   return /^(@[^/]+\/)?[^/]+/.exec(target)?.[0]
 }
 
