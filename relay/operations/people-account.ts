@@ -40,7 +40,7 @@ export const changePassword = operation({
     const person = await people.store.findPerson(tenantId, personId)
     if (person === undefined) throw new TunnelError('LOGIN')
     await provePassword(people, { tenantId, login: person.login, password: new Secret(current) }, context.act)
-    checkNewPassword(next, person.login)
+    await checkNewPassword(next, person.login)
     await people.store.setPassword(
       tenantId,
       personId,

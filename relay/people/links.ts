@@ -88,7 +88,7 @@ async function setPassword(
 ): Promise<boolean> {
   const person = await people.store.findPerson(tenantId, personId)
   if (person === undefined) return false
-  checkNewPassword(password.reveal(), person.login)
+  await checkNewPassword(password.reveal(), person.login)
   const kept = await people.hasher.hash(password)
   return people.store.spendLink(tenantId, hash, kept, actOf(people, personId, origin))
 }
@@ -101,7 +101,7 @@ async function addFirstOwner(
 ): Promise<boolean> {
   if (await people.store.hasOwner(tenantId)) return false
   const owner = { id: newId(people), login: parseLogin(login) }
-  checkNewPassword(password.reveal(), owner.login)
+  await checkNewPassword(password.reveal(), owner.login)
   const passwordHash = await people.hasher.hash(password)
   const act = actOf(people, owner.id, origin)
   return people.store.addFirstOwner(tenantId, hash, { ...owner, passwordHash }, act)

@@ -1,71 +1,11 @@
 import { TunnelError } from '../../shared/errors.ts'
+import { commonPasswords, isMadeOfCommon } from './common-passwords.ts'
 
 /** Length of passwords, in characters. The upper end only bounds the work. */
 export const PASSWORD_LENGTH = { min: 12, max: 256 } as const
 
-/**
- * The most common passwords of twelve characters and more, in lower case. What is shorter is refused anyway; what a rule
- * about kinds of characters makes of a common word (`Password123!`) is here, because such rules ask for it.
- */
-const COMMON: ReadonlySet<string> = new Set([
-  '111111111111',
-  '121212121212',
-  '123123123123',
-  '123412341234',
-  '1234567890123',
-  '123456789012',
-  '12345678901234567890',
-  '123456789abc',
-  '123456789qwe',
-  '123qweasdzxc',
-  '1q2w3e4r5t6y',
-  '1qaz2wsx3edc',
-  '1qaz2wsx3edc4rfv',
-  'a1b2c3d4e5f6',
-  'abc123abc123',
-  'abcdefghijkl',
-  'abcdefghijklm',
-  'adminadmin123',
-  'administrator',
-  'administrator1',
-  'asdfasdfasdf',
-  'asdfghjkl123',
-  'changeme1234',
-  'changemeplease',
-  'contraseña123',
-  'correcthorsebatterystaple',
-  'iloveyou1234',
-  'letmein12345',
-  'letmeinplease',
-  'motdepasse123',
-  'p@ssw0rd1234',
-  'p@ssword1234',
-  'passw0rd1234',
-  'password!234',
-  'password1234',
-  'password12345',
-  'password123!',
-  'password2025',
-  'password2026',
-  'passwordpassword',
-  'passwort1234',
-  'q1w2e3r4t5y6',
-  'qazwsxedcrfv',
-  'qwerty123456',
-  'qwertyqwerty',
-  'qwertyuiop12',
-  'qwertyuiop123',
-  'qwertyuiopasdfghjkl',
-  'qwertzuiop12',
-  'sallyport123',
-  'sallyportadmin',
-  'supersecret1',
-  'thisisapassword',
-  'welcome12345',
-  'welcomewelcome',
-  'zaq12wsxcde3',
-  'zxcvbnm12345',
-])
+/** The same few characters again and again. */
+const REPEATED = /^(.{1,11}?)\1+$/s
 
 /** The form in which a password is hashed: the same characters from every keyboard (Unicode NFKC). */
 export function normalPassword(text: string): string {
@@ -77,7 +17,7 @@ export function normalPassword(text: string): string {
  * remember and no harder to guess.
  * @throws {TunnelError} INPUT, with a detail that says nothing of the password
  */
-export function checkNewPassword(password: string, login: string): void {
+export async function checkNewPassword(password: string, login: string): Promise<void> {
   const text = normalPassword(password)
   const { length } = [...text]
   if (length < PASSWORD_LENGTH.min || length > PASSWORD_LENGTH.max) {
@@ -85,8 +25,10 @@ export function checkNewPassword(password: string, login: string): void {
   }
   const lower = text.toLowerCase()
   if (new Set(lower).size < 4) throw refusal('has more than three different characters')
-  if (COMMON.has(lower) || lower === login || lower.replaceAll(login, '').length < 4) {
-    throw refusal('is none of the most common ones, and not the login name')
+  if (REPEATED.test(lower)) throw refusal('is not the same again and again')
+  if (lower === login || lower.replaceAll(login, '').length < 4) throw refusal('is not the login name')
+  if (isMadeOfCommon(lower, await commonPasswords())) {
+    throw refusal('is none of the most common ones, nor made of one or two of them')
   }
 }
 
