@@ -114,10 +114,9 @@ export class KeptStreams {
     }
     const { resource, trace, attempt = 0 } = meta
     const isOwner = kept.opener === meta.opener && kept.resource === resource
-    if (!isOwner || attempt <= kept.attempt || !isAllowed(kept.stream)) {
-      this.#log.warn({ resource, trace, opener: meta.opener, isOwner, attempt }, 'claim on a stream refused')
-      throw new TunnelError('DENIED_BY_SITE')
-    }
+    if (!isOwner) throw new TunnelError('DENIED_BY_SITE', '', { cause: 'claim-of-another' })
+    if (attempt <= kept.attempt) throw new TunnelError('DENIED_BY_SITE', '', { cause: 'claimed-before' })
+    if (!isAllowed(kept.stream)) throw new TunnelError('DENIED_BY_SITE', '', { cause: 'rules-changed' })
     if (!kept.mayResume) throw new TunnelError('GONE')
     kept.attempt = attempt
     kept.cancelGrace?.()

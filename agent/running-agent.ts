@@ -138,7 +138,7 @@ export class RunningAgent {
     await Promise.race([stopped, connected])
     this.#health[Symbol.dispose]()
     await this.#sessions.drain()
-    this.#streams.close(new TunnelError('DRAINING'))
+    this.#streams.stop()
     stop.abort(new TunnelError('CANCELLED'))
     await Promise.all([connected, renewed])
   }

@@ -9,8 +9,9 @@ import type { Rule, Rules } from '../shared/policy/rule.ts'
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
 import type { ResumeSummary } from '../shared/tunnel/resume-tally.ts'
 import { Splice } from '../shared/tunnel/splice.ts'
-import { closedEvent, deniedEvent, openedEvent } from './audit/events.ts'
+import { closedEvent, openedEvent } from './audit/events.ts'
 import type { AgentAudit } from './audit/trail.ts'
+import { Denials } from './denials.ts'
 import { Dialler, type DiallerOptions } from './dial/dialler.ts'
 import { createHttpTarget } from './http-target.ts'
 import { HttpTargets } from './http-targets.ts'
@@ -42,18 +43,19 @@ export class AgentStreams {
   readonly #live = new Map<Stream, Live>()
   readonly #kept: KeptStreams
   readonly #dialler: Dialler
+  readonly #denials: Denials
   readonly #httpTargets = new HttpTargets((rule) => {
     const { log, effects } = this.#options
     return createHttpTarget({ rule, dial: (signal) => this.#dialler.dial(rule, signal), log, effects })
   })
   #isPaused = false
   #dials = 0
-  #denied = 0
 
   constructor(options: AgentStreamsOptions) {
     this.#options = options
     this.#kept = new KeptStreams(options.effects, options.log)
     this.#dialler = new Dialler(options)
+    this.#denials = new Denials(options)
   }
 
   get count(): number {
@@ -62,7 +64,7 @@ export class AgentStreams {
 
   /** OPENs that the rules refused since the start. */
   get denied(): number {
-    return this.#denied
+    return this.#denials.bySite
   }
 
   /** True: every stream ends now, those that wait for a path too, and no other is admitted until it is false again. */
@@ -84,7 +86,9 @@ export class AgentStreams {
       this.#admit(frame, session, meta)
     } catch (err) {
       // A search for a path comes again and again; what it looks for was let in, and is on record.
-      if (isTunnelError(err) && !isReattach(frame)) this.#options.audit(deniedEvent(meta, err))
+      if (isTunnelError(err) && (!isReattach(frame) || err.code === 'DENIED_BY_SITE')) {
+        this.#denials.note(meta, err)
+      }
       throw err
     }
   }
@@ -112,6 +116,12 @@ export class AgentStreams {
   /** No path comes back: ends every stream without one. */
   close(error: TunnelError): void {
     this.#kept.close(error)
+  }
+
+  /** The agent ends. */
+  stop(): void {
+    this.close(new TunnelError('DRAINING'))
+    this.#denials.flush()
   }
 
   #adopt(frame: OpenFrame, session: Session, meta: OpenMeta): boolean {
@@ -144,14 +154,7 @@ export class AgentStreams {
     // A connector need not know what stands behind the name: on an HTTP resource the HTTP rules hold for any stream.
     const protocol = rules.get(meta.resource)?.protocol === 'http' ? 'http' : meta.protocol
     const decision = decide(rules, { resource: meta.resource, protocol })
-    if (!decision.allowed) {
-      this.#denied++
-      this.#options.log.warn(
-        { ...meta, secret: undefined, reason: decision.reason },
-        'stream denied by the rules',
-      )
-      throw new TunnelError('DENIED_BY_SITE')
-    }
+    if (!decision.allowed) throw new TunnelError('DENIED_BY_SITE', '', { cause: decision.reason })
     const { rule } = decision
     if (rule.maxStreams !== undefined && this.#countOf(rule) >= rule.maxStreams) {
       throw new TunnelError('OVERLOADED', `${rule.maxStreams} streams to ${rule.resource}`)

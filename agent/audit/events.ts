@@ -1,4 +1,4 @@
-import { type ErrorCode, isTunnelError } from '../../shared/errors.ts'
+import type { ErrorCode, TunnelError } from '../../shared/errors.ts'
 import type { OpenMeta } from '../../shared/handshake/open.ts'
 import type { Rule, Rules } from '../../shared/policy/rule.ts'
 import { formatHostPort } from '../../shared/wire/host-port.ts'
@@ -12,9 +12,14 @@ export function openedEvent(meta: OpenMeta, { protocol, host, port }: Rule): Age
 }
 
 /** A stream was not let in. */
-export function deniedEvent(meta: OpenMeta, error: unknown): AgentEvent {
-  const [outcome, detail] = isTunnelError(error) ? [error.code, error.detail] : ['INTERNAL', '']
-  return { action: 'stream.deny', outcome, detail, ...whose(meta) }
+export function deniedEvent(meta: OpenMeta, { code, detail }: TunnelError): AgentEvent {
+  return { action: 'stream.deny', outcome: code, detail, ...whose(meta) }
+}
+
+/** So many more were not let in, for one reason. */
+export function moreDeniedEvent(count: number, outcome: ErrorCode, reason: string | undefined): AgentEvent {
+  const detail = reason === undefined ? `${count} more` : `${count} more, ${reason}`
+  return { action: 'stream.deny', object: '', outcome, detail }
 }
 
 /** A stream is over. */

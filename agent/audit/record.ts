@@ -11,7 +11,8 @@ export const AGENT_ACTIONS = {
   'rules.change': 'the digest of the rules; the detail names what was added, removed and changed',
   'stream.open': 'a resource that was let in; the detail names the target',
   'stream.close': 'a resource; outcome: why; the detail holds the bytes',
-  'stream.deny': 'a resource that was not let in; outcome: why',
+  'stream.deny':
+    'a resource that was not let in; outcome: why. Without a resource: the detail says how many more',
   'audit.lost': 'records that could not be kept; the object is their number',
 } as const satisfies Record<string, string>
 
