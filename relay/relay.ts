@@ -22,6 +22,7 @@ import { openAuthority, serverCertificateDirectory } from './authority/authority
 import type { AuthorityContext } from './authority/context.ts'
 import { HostCertificates } from './authority/host-certificates.ts'
 import { ensureServerCertificate, type ServerCertificate } from './authority/server-certificate.ts'
+import { type BackupPlan, Backups } from './backup/backups.ts'
 import { endTraffic } from './drain.ts'
 import { type Enforced, Enforcement } from './enforcement/enforcement.ts'
 import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/admission.ts'
@@ -74,6 +75,8 @@ export interface RelayOptions {
   readonly logins?: LoginLimits
   /** Sessions and tokens beside those of this relay: for tests that need no login. */
   readonly authenticators?: readonly Authenticator[]
+  /** Where backups go; nowhere where it is left out. */
+  readonly backups?: Omit<BackupPlan, 'directory'> | undefined
   /** Where identity providers may be. */
   readonly sso?: Pick<SsoOptions, 'insideHosts' | 'resolve'>
 }
@@ -108,6 +111,8 @@ export interface Relay {
   readonly operatorTokens: OperatorTokens
   /** Its data directory. */
   readonly directory: string
+  /** Undefined where it has no place for backups. */
+  readonly backups: Backups | undefined
   /** Whether somebody may log in from where he is. */
   readonly enforcement: Pick<Enforcement, 'checkLogin' | 'listeners'>
   /** Ends what is no longer allowed in a tenant; to be called after each change that takes a right away. */
@@ -178,7 +183,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
   const listening = await listenOrStop(gateway, options.listen, stop)
   const relay: Relay = {
-    ...{ sso, machineTokens, operatorTokens: new OperatorTokens(effects), directory: options.directory },
+    ...{ sso, machineTokens, ...ofMachine(options) },
     people: peopleOf(options, { ...authority, ...traffic, audit: trail.audit }, () => relay.address),
     address: { host: options.name, port: listening.port },
     listening,
@@ -186,6 +191,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
   await deliveries.start()
   return relay
+}
+
+/** What belongs to the machine that it runs on. */
+function ofMachine({ directory, backups, effects }: RelayOptions) {
+  return {
+    ...{ directory, operatorTokens: new OperatorTokens(effects) },
+    backups: backups && new Backups({ ...backups, directory }, effects),
+  }
 }
 
 function tokensOf({ store, effects }: AuthorityContext, address: () => RelayAddress): MachineTokens {

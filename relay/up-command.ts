@@ -45,7 +45,7 @@ export async function up(options: UpOptions): Promise<void> {
   const listen = parseListenAddress(options.listen)
   const metricsAddress = options.metrics === undefined ? undefined : parseListenAddress(options.metrics)
   const log = createLog({ level: options.logLevel })
-  const backups = await readBackupPlan(options)
+  const plan = await readBackupPlan(options)
   const relay = await startRelay({
     directory: data,
     listen,
@@ -53,6 +53,7 @@ export async function up(options: UpOptions): Promise<void> {
     effects: realEffects,
     log,
     keyCommand: options.keyCommand,
+    backups: plan,
     sso: { insideHosts: new Set((options.ssoInside ?? []).map((host) => host.toLowerCase())) },
     ...readDoorFlags(options),
     deliveryRanges: (options.deliveryRange ?? []).map((text) => readRange('--delivery-range', text)),
@@ -65,7 +66,8 @@ export async function up(options: UpOptions): Promise<void> {
   try {
     using loopDelay = watchLoopDelay(realEffects)
     const { audit } = relay.trail
-    await using _backups = backups && scheduleBackups({ ...backups, effects: realEffects, audit, log })
+    const { backups } = relay
+    await using _backups = backups && scheduleBackups({ backups, effects: realEffects, audit, log })
     const metrics = () => formatMetrics(collectMetrics(relay, loopDelay))
     await using scraped = metricsAddress && (await serveMetrics(metricsAddress, metrics))
     await using _control = await serveControl(controlPath(data), controlHandlers(relay), {

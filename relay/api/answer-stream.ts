@@ -97,7 +97,7 @@ function recheck(
 async function write(
   { request, response, visit }: Exchange,
   route: StreamRoute,
-  parts: AsyncIterable<string>,
+  parts: AsyncIterable<string | Uint8Array>,
 ): Promise<void> {
   const begin = () => {
     keepOrClose(response, false)

@@ -71,6 +71,8 @@ export const AUDIT_ACTIONS = {
   'operator.add': 'a token of the operator; the detail names it and its end',
   'operator.remove': 'a token of the operator; the detail names it',
   'backup.make': 'the name of the backup; outcome DISK where it was not made',
+  'backup.remove': 'the name of a backup that is no longer kept',
+  'backup.download': 'the name of a backup that was fetched over the API',
   'operation.refuse':
     'the operation that was refused; outcome: why; the detail names a member of the input that was wrong',
   'session.open': 'an agent or connector that came in',

@@ -1,7 +1,11 @@
 import type { Readable } from 'node:stream'
 import type { Output } from '../../shared/cli/output.ts'
 import { readSecret } from '../../shared/cli/secret-input.ts'
+import { writeNewFile } from '../../shared/config/new-file.ts'
 import { realEffects } from '../../shared/effects.ts'
+import { askAll } from '../ask-all.ts'
+import { askRelay, type CommandContext, streamRelay } from '../ask-relay.ts'
+import { downloadBackup, listBackups, makeBackup, pruneBackups } from '../operations/backups.ts'
 import { writeBackup } from './backup.ts'
 import { restoreBackup } from './restore.ts'
 
@@ -45,4 +49,49 @@ export async function relayRestore(
     { data, files },
     `${data}: ${files} files, checked; next: sallyport audit verify --data ${data}`,
   )
+}
+
+/** A large store takes its time, in ms. */
+const MAKE_MS = 600_000
+
+/** `sallyport relay backups make`. */
+export async function backupsMake(options: CommandContext): Promise<void> {
+  const asked = askRelay(options, makeBackup, {}, { timeoutMs: MAKE_MS })
+  const made = await options.output.progress('making a backup', asked)
+  options.output.result(made, `${made.backup}  ${made.bytes} bytes`)
+}
+
+/** `sallyport relay backups list`. */
+export async function backupsList(options: CommandContext): Promise<void> {
+  const items = await askAll((page) => askRelay(options, listBackups, page))
+  options.output.result(
+    { backups: items },
+    items.length === 0
+      ? 'no backups yet: sallyport relay backups make'
+      : items.map(
+          ({ backup, bytes, madeAt }) => `${backup}  ${bytes} bytes  ${new Date(madeAt).toISOString()}`,
+        ),
+  )
+}
+
+/** `sallyport relay backups prune`. */
+export async function backupsPrune(options: CommandContext): Promise<void> {
+  const { removed } = await askRelay(options, pruneBackups, {})
+  options.output.result(
+    { removed },
+    removed.length === 0 ? 'all of them are kept' : removed.map((name) => `${name} is gone`),
+  )
+}
+
+/** `sallyport relay backups download`. */
+export async function backupsDownload(
+  options: Omit<CommandContext, 'data'> & { relay: string; name: string; out?: string },
+): Promise<void> {
+  const { name, out = name, output } = options
+  const parts = streamRelay(options, downloadBackup, { backup: name })
+  const { bytes } = await output.progress(`fetching ${name}`, writeNewFile(out, parts))
+  output.result({ backup: name, out, bytes }, [
+    `${out}: ${bytes} bytes, sealed by the passphrase of the relay`,
+    `next: sallyport relay restore ${out} --passphrase-file FILE --data NEWDIR`,
+  ])
 }

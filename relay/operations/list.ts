@@ -1,4 +1,5 @@
 import { listAudit, showCheckpoint, verifyAudit } from './audit.ts'
+import { listBackups, makeBackup, pruneBackups } from './backups.ts'
 import { addDelivery, listDeliveries, removeDelivery, testDelivery } from './delivery.ts'
 import { addFreeze, listFreezes, removeFreeze } from './freeze.ts'
 import { approveGrantRequest, listGrantRequests, refuseGrantRequest, requestGrant } from './grant-requests.ts'
@@ -45,6 +46,9 @@ export const OPERATIONS: readonly Operation[] = [
   addOperator,
   listOperators,
   removeOperator,
+  makeBackup,
+  listBackups,
+  pruneBackups,
   inviteAgent,
   revokeAgent,
   addConnector,

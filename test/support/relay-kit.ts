@@ -51,6 +51,8 @@ export interface KitOptions {
   readonly logins?: NonNullable<RelayOptions['logins']>
   /** Where identity providers may be. */
   readonly sso?: NonNullable<RelayOptions['sso']>
+  /** Where backups go. */
+  readonly backups?: NonNullable<RelayOptions['backups']>
   /** Sessions and tokens that the API takes beside its own. */
   readonly authenticators?: readonly Authenticator[]
   /** Limits of the API that differ from the defaults. */

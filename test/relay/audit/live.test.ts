@@ -13,7 +13,7 @@ async function listen(kit: RelayKit, params: object) {
   const parts = liveAudit.run(context, input)[Symbol.asyncIterator]()
   const next = async () => {
     const part = await within(parts.next(), 'a part of the stream')
-    return part.done === true ? undefined : part.value
+    return part.done === true ? undefined : String(part.value)
   }
   return { next, stop: () => stop.abort() }
 }

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { openAuthority } from '../../../relay/authority/authority.ts'
 import { ensureServerCertificate } from '../../../relay/authority/server-certificate.ts'
 import { writeBackup } from '../../../relay/backup/backup.ts'
+import { Backups } from '../../../relay/backup/backups.ts'
 import { restoreBackup } from '../../../relay/backup/restore.ts'
 import { backUpToday } from '../../../relay/backup/schedule.ts'
 import { SealedWriter } from '../../../relay/backup/sealed-file.ts'
@@ -161,7 +162,8 @@ test('one backup a day, and those that are no longer kept go', async (t) => {
   const effects = new FakeEffects({ date: Date.UTC(2026, 10, 22, 23, 50) })
   const told: string[] = []
   const options = {
-    ...{ directory, into, passphrase: PASSPHRASE, effects, log: recordLog().log },
+    ...{ backups: new Backups({ directory, into, passphrase: PASSPHRASE }, effects), effects },
+    log: recordLog().log,
     audit: ({ action, object, outcome }: { action: string; object: string; outcome: string }) =>
       told.push(`${action} ${object} ${outcome}`),
   }
@@ -174,8 +176,10 @@ test('one backup a day, and those that are no longer kept go', async (t) => {
   const files = await readdir(into)
   assert.ok(files.includes('sallyport-2026-11-23.backup') && files.includes('sallyport-2026-11-22.backup'))
   assert.equal(files.length, 2 + 12 + 1)
+  const removed = told.filter((line) => line.startsWith('backup.remove '))
+  assert.equal(removed.length, 20 + 2 - files.length)
   assert.deepEqual(
-    told,
+    told.filter((line) => !removed.includes(line)),
     ['2026-11-22', '2026-11-23'].map((day) => `backup.make sallyport-${day}.backup OK`),
   )
 })
