@@ -1,10 +1,15 @@
 import { startCommandLine } from './shared/cli/start.ts'
 
+const declaring = () => import('./relay/declare-commands.ts')
+
 /** The `sallyport` command: finds the role that a command line names, and loads nothing of the others. */
 startCommandLine(
   new Map([
     ['relay', () => import('./relay/commands.ts')],
     ['audit', () => import('./relay/audit-commands.ts')],
+    ['plan', declaring],
+    ['apply', declaring],
+    ['export', declaring],
     ['login', () => import('./relay/login-commands.ts')],
     ['logout', () => import('./relay/logout-commands.ts')],
     ['set-password', () => import('./relay/set-password-commands.ts')],

@@ -28,6 +28,7 @@ const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   identity: 'a certificate, token or pin does not hold',
   target: 'the service behind the agent cannot be reached, or broke off',
   local: 'this machine: disk, port, permissions, nothing running',
+  different: 'what is there is not what the file says',
   interrupted: 'ended by Ctrl-C or a signal before it was done',
 }
 

@@ -38,6 +38,7 @@ export const EXIT = {
   identity: 5,
   target: 6,
   local: 7,
+  different: 8,
   interrupted: 130,
 } as const
 
@@ -95,6 +96,7 @@ export const ERRORS = {
   LOGIN: { http: 401, socks: 2, exit: EXIT.identity, retryable: false, leg: 'relay', actor: 'nobody', text: 'This needs a login.', next: 'sallyport login' },
   LOGIN_AGAIN: { http: 401, socks: 2, exit: EXIT.identity, retryable: false, leg: 'relay', actor: 'nobody', text: 'This needs a login of the last five minutes.', next: 'log in again: sallyport login' },
   SIGN_ON: { http: 403, socks: 2, exit: EXIT.identity, retryable: false, leg: 'relay', actor: 'relay operator', text: 'The single sign-on was refused.', next: 'begin the sign-on again; the reason is in the audit: sallyport relay audit show' },
+  DRIFT: { http: 409, socks: 1, exit: EXIT.different, retryable: false, leg: 'relay', actor: 'relay operator', text: 'The relay is not as the file says.', next: 'sallyport apply FILE, or mend the file: sallyport export' },
   IDENTITY_PROVIDER: { http: 502, socks: 1, exit: EXIT.unreachable, retryable: true, leg: 'relay', actor: 'relay operator', text: 'The identity provider cannot be reached or gave no right answer.', next: 'sallyport relay sso test NAME' },
   FORBIDDEN: { http: 403, socks: 2, exit: EXIT.denied, retryable: false, leg: 'relay', actor: 'relay operator', text: 'Your roles do not allow this.', next: 'ask an administrator of the tenant for a role that does' },
   NOT_FOUND: { http: 404, socks: 1, exit: EXIT.usage, retryable: false, leg: 'relay', actor: 'relay operator', text: 'There is nothing of that name.', next: 'sallyport relay list' },

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { confirm } from '../../shared/cli/confirm.ts'
 import type { Output } from '../../shared/cli/output.ts'
 import type { Terminal } from '../../shared/cli/terminal.ts'
 import { checkPrivateDirectory } from '../../shared/config/private-file.ts'
@@ -40,7 +40,8 @@ export async function reset(options: ResetOptions): Promise<void> {
     identity === 'damaged'
       ? 'a damaged identity'
       : `agent ${identity.agentId} of site ${identity.site}, key ${fingerprintOf(identity)}`
-  if (options.yes !== true) await ask(`forget ${who}? Joining again needs a new join string. [y/N] `, options)
+  if (options.yes !== true)
+    await confirm(`forget ${who}? Joining again needs a new join string. [y/N] `, options)
   const gone = [
     identityPath(data),
     join(data, 'settings.json'),
@@ -68,19 +69,4 @@ async function isRunning(data: string, signal: AbortSignal): Promise<boolean> {
     if (isTunnelError(err) && err.code === 'NOT_RUNNING') return false
     throw err
   }
-}
-
-async function ask(question: string, { terminal, signal }: ResetOptions): Promise<void> {
-  const lines = createInterface({ input: terminal.stdin, signal })
-  terminal.stderr.write(question)
-  try {
-    for await (const line of lines) {
-      if (/^y(es)?$/i.test(line.trim())) return
-      break
-    }
-    signal.throwIfAborted()
-  } finally {
-    lines.close()
-  }
-  throw new TunnelError('USAGE', 'Nothing was changed.', { next: 'answer y, or give --yes' })
 }

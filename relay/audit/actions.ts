@@ -73,6 +73,7 @@ export const AUDIT_ACTIONS = {
   'backup.make': 'the name of the backup; outcome DISK where it was not made',
   'backup.remove': 'the name of a backup that is no longer kept',
   'backup.download': 'the name of a backup that was fetched over the API',
+  'declare.apply': 'the plan that was applied; the detail says how many of what',
   'operation.refuse':
     'the operation that was refused; outcome: why; the detail names a member of the input that was wrong',
   'session.open': 'an agent or connector that came in',

@@ -1,5 +1,6 @@
 import { listAudit, showCheckpoint, verifyAudit } from './audit.ts'
 import { listBackups, makeBackup, pruneBackups } from './backups.ts'
+import { applyDeclaration, exportDeclaration, planDeclaration } from './declare.ts'
 import { addDelivery, listDeliveries, removeDelivery, testDelivery } from './delivery.ts'
 import { addFreeze, listFreezes, removeFreeze } from './freeze.ts'
 import { approveGrantRequest, listGrantRequests, refuseGrantRequest, requestGrant } from './grant-requests.ts'
@@ -87,4 +88,7 @@ export const OPERATIONS: readonly Operation[] = [
   addMachine,
   revokeMachine,
   listMachines,
+  planDeclaration,
+  applyDeclaration,
+  exportDeclaration,
 ]

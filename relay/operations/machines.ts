@@ -1,10 +1,13 @@
 import * as v from 'valibot'
+import type { Effects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import { parseName } from '../../shared/identity/names.ts'
 import { formatId } from '../../shared/identity/subject.ts'
 import { mayGive } from '../access/authorize.ts'
 import { ROLES } from '../access/rights.ts'
+import type { Act } from '../audit/record.ts'
 import { makeToken } from '../people/token.ts'
+import type { MachineRecord, MachineStore } from '../store/machine-queries.ts'
 import { ms, placeOf, tenantField, tenantPlace, text, viewFields } from './input.ts'
 import { operation } from './operation.ts'
 import { pageFields, pageOf, pageOutput } from './page.ts'
@@ -35,14 +38,21 @@ export const addMachine = operation({
     if (!mayGive(caller, assignment)) {
       throw new TunnelError('FORBIDDEN', 'Nobody gives rights that he does not hold himself.')
     }
-    const { store, effects } = relay.authority
-    const name = parseName(machine, 'machine')
-    const id = formatId(effects.randomBytes(16))
-    const secret = makeToken('machine', tenant, effects)
-    await store.addMachine(tenant, { id, name, assignment, hash: secret.hash }, act)
-    return { clientId: id, clientSecret: secret.text.reveal() }
+    return makeMachine(relay.authority, { name: parseName(machine, 'machine'), assignment }, act)
   },
 })
+
+/** Adds a machine. @returns by what it gets tokens: the secret is not kept */
+export async function makeMachine(
+  { store, effects }: { readonly store: Pick<MachineStore, 'addMachine'>; readonly effects: Effects },
+  { name, assignment }: Pick<MachineRecord, 'name' | 'assignment'>,
+  act: Act,
+): Promise<{ clientId: string; clientSecret: string }> {
+  const id = formatId(effects.randomBytes(16))
+  const secret = makeToken('machine', assignment.tenantId, effects)
+  await store.addMachine(assignment.tenantId, { id, name, assignment, hash: secret.hash }, act)
+  return { clientId: id, clientSecret: secret.text.reveal() }
+}
 
 export const revokeMachine = operation({
   name: 'machine.revoke',

@@ -255,17 +255,15 @@ export const makeSetupLink = operation({
   },
 })
 
-const LOCKOUT = { min: 3, max: 100 } as const
+/** After how many logins that failed an account is locked. */
+export const lockoutFailures = v.pipe(v.number(), v.integer(), v.minValue(3), v.maxValue(100))
 
 export const setLockout = operation({
   name: 'lockout.set',
   summary: 'say after how many logins that failed an account is locked',
   http: { method: 'PUT', path: '/tenants/{tenant}/lockout' },
   right: 'tenant:write',
-  input: v.strictObject({
-    ...tenantField,
-    failures: v.pipe(v.number(), v.integer(), v.minValue(LOCKOUT.min), v.maxValue(LOCKOUT.max)),
-  }),
+  input: v.strictObject({ ...tenantField, failures: lockoutFailures }),
   output: v.object({ failures: v.number() }),
   place: tenantPlace,
   async run({ relay: { people }, act }, { tenant, failures }) {

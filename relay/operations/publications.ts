@@ -45,13 +45,13 @@ export const removePublication = operation({
   },
 })
 
-/** @throws {TunnelError} CONFIG where it is no host name, CONFLICT where it is the relay's own */
-export function publicName(text: string, kind: 'host' | 'sni', relay: Pick<Relay, 'address'>): string {
+/** @throws {TunnelError} CONFIG where it is no host name, CONFLICT where it is the one of `relay` */
+export function publicName(text: string, kind: 'host' | 'sni', relay?: Pick<Relay, 'address'>): string {
   const host = hostOf(text)
   // TLS asks for no addresses (RFC 6066 section 3).
   const isName =
     host !== undefined && host === text.toLowerCase() && (kind === 'host' || net.isIP(host) === 0)
   if (!isName) throw new TunnelError('CONFIG', `${text} is no host name.`)
-  if (host === relay.address.host) throw new TunnelError('CONFLICT', `${host} is the relay itself.`)
+  if (host === relay?.address.host) throw new TunnelError('CONFLICT', `${host} is the relay itself.`)
   return host
 }

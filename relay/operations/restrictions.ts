@@ -12,10 +12,10 @@ import { pageFields, pageOf, pageOutput } from './page.ts'
 const PATH = '/tenants/{tenant}/restrictions'
 
 /** Longest CA certificate in PEM, in characters. */
-const CA_MAX = 16_384
+export const CA_MAX = 16_384
 
 /** Restrictions of one tenant. */
-const RESTRICTIONS_MAX = 1_000
+export const RESTRICTIONS_MAX = 1_000
 
 export const setRestriction = operation({
   name: 'restriction.set',

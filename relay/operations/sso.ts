@@ -3,7 +3,13 @@ import { TunnelError } from '../../shared/errors.ts'
 import { parseName } from '../../shared/identity/names.ts'
 import { Secret } from '../../shared/secret.ts'
 import type { Relay } from '../relay.ts'
-import { PROVIDER_LIMITS, type Provider, providerSecret, providerSettings } from '../sso/provider.ts'
+import {
+  clientSecret,
+  PROVIDER_LIMITS,
+  type Provider,
+  providerSecret,
+  providerSettings,
+} from '../sso/provider.ts'
 import { makeSamlKey } from '../sso/saml-key.ts'
 import { providerOf, requireProvider, routeUrl } from '../sso/sso.ts'
 import { testProvider } from '../sso/test-provider.ts'
@@ -14,9 +20,6 @@ import { pageFields, pageOf, pageOutput } from './page.ts'
 const PATH = '/tenants/{tenant}/identity-providers'
 
 const providerFields = { ...tenantField, provider: text }
-
-/** Text, because it comes from a file or a form. */
-const clientSecret = v.pipe(v.string(), v.minLength(1), v.maxBytes(PROVIDER_LIMITS.secretBytes))
 
 /** What has to be entered at the provider. */
 const addresses = v.object({

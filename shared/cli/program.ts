@@ -48,7 +48,8 @@ function rolesOf(
   const [first = ''] = argv
   if (first === '--version' || first === '-V') return []
   const role = roles.get(argv.find((word) => !word.startsWith('-')) ?? '')
-  return role === undefined ? roles.values() : [role]
+  // A module may know several of them.
+  return role === undefined ? new Set(roles.values()) : [role]
 }
 
 /** The words of the command line that name a command, as far as they do. */

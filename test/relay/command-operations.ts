@@ -1,6 +1,6 @@
 /** How a command of the relay's side gets done what it is for. */
 export interface CommandRow {
-  /** Words behind `sallyport` that are enough for the command to ask; DIR holds the files `settings.json` and `secret`. */
+  /** Words behind `sallyport` that are enough for the command to ask; DIR holds the files `settings.json`, `secret` and `declared.toml`. */
   readonly line: string
   /** What it asks first, as operation or route of the API. Left out: it asks no relay. */
   readonly asks?: string
@@ -36,6 +36,8 @@ export const COMMANDS: readonly CommandRow[] = [
   { line: 'relay freeze site hq', asks: 'freeze.add' },
   { line: 'relay unfreeze site hq', asks: 'freeze.remove' },
   { line: 'relay frozen', asks: 'freeze.list' },
+  { line: 'relay copies', asks: 'copies.show' },
+  { line: 'relay copies freeze', asks: 'copies.set' },
   { line: 'relay machine add ci --role auditor', asks: 'machine.add' },
   { line: 'relay machine revoke ci', asks: 'machine.revoke' },
   { line: 'relay machine list', asks: 'machine.list' },
@@ -56,6 +58,9 @@ export const COMMANDS: readonly CommandRow[] = [
   { line: 'relay role grant ann auditor', asks: 'role.grant' },
   { line: 'relay role revoke ann auditor', asks: 'role.revoke' },
   { line: 'relay lockout 5', asks: 'lockout.set' },
+  { line: 'plan DIR/declared.toml', asks: 'declare.plan' },
+  { line: 'apply DIR/declared.toml --yes', asks: 'declare.plan', later: ['declare.apply'] },
+  { line: 'export', asks: 'declare.export' },
   { line: 'relay sso add idp DIR/settings.json', asks: 'sso.add' },
   { line: 'relay sso update idp DIR/settings.json', asks: 'sso.update' },
   { line: 'relay sso list', asks: 'sso.list' },

@@ -24,7 +24,7 @@ import { Secret } from '../../shared/secret.ts'
 
 /** A command line to be run. */
 export interface Line {
-  /** Words behind `sallyport`; DIR is a directory with the files `settings.json` and `secret`. */
+  /** Words behind `sallyport`; DIR is a directory with the files `settings.json`, `secret` and `declared.toml`. */
   readonly words: string
   /** What stands on standard input; URL is the relay. */
   readonly input?: string
@@ -43,6 +43,7 @@ export interface Asked {
 const MODULES = [
   import('../../relay/commands.ts'),
   import('../../relay/audit-commands.ts'),
+  import('../../relay/declare-commands.ts'),
   import('../../relay/login-commands.ts'),
   import('../../relay/logout-commands.ts'),
   import('../../relay/set-password-commands.ts'),
@@ -89,6 +90,7 @@ async function askAll(lines: readonly Line[]): Promise<Asked[]> {
   const rules = [{ claim: 'role', value: 'x', role: 'auditor' }]
   const settings = { kind: 'oidc', issuer: 'https://idp.example', clientId: 'x', rules }
   await writeFile(join(directory, 'settings.json'), JSON.stringify(settings))
+  await writeFile(join(directory, 'declared.toml'), 'version = 1\n[tenants.default]\nfreezes = []\n')
   await writeFile(join(directory, 'secret'), 'a secret of some length', { mode: 0o600 })
   let noted: string[] = []
   const note = (name: string) => void noted.push(name)
