@@ -18,20 +18,17 @@ import { STREAM_ROUTES } from './api/stream-routes.ts'
 import { Deliveries } from './audit/delivery/deliveries.ts'
 import type { Audit } from './audit/record.ts'
 import { AuditTrail } from './audit/trail.ts'
-import { openAuthority, serverCertificateDirectory } from './authority/authority.ts'
+import { openAuthority } from './authority/authority.ts'
 import type { AuthorityContext } from './authority/context.ts'
-import { HostCertificates } from './authority/host-certificates.ts'
-import { ensureServerCertificate, type ServerCertificate } from './authority/server-certificate.ts'
+import { certificatesOf } from './certificates.ts'
 import { type BackupPlan, Backups } from './backup/backups.ts'
 import { endTraffic } from './drain.ts'
 import { type Enforced, Enforcement } from './enforcement/enforcement.ts'
 import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/admission.ts'
 import { createArrive } from './gateway/arrival.ts'
-import type { PassThrough } from './gateway/front-door.ts'
 import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
 import { Sessions } from './gateway/sessions.ts'
 import { Streams, type StreamsOptions } from './gateway/streams.ts'
-import { createHttpIngress, type HttpIngress } from './ingress/http.ts'
 import { SigningKeys } from './machines/signing-keys.ts'
 import { MachineTokens } from './machines/tokens.ts'
 import { RelayCounts } from './metrics/counts.ts'
@@ -39,6 +36,7 @@ import { OPERATIONS } from './operations/list.ts'
 import { OperatorTokens } from './operators/tokens.ts'
 import { createPeople, type LoginLimits, type People, type PeopleOptions } from './people/people.ts'
 import { Publications } from './publications.ts'
+import { ingressOf, passThrough } from './published-streams.ts'
 import { createSso, type Sso, type SsoOptions } from './sso/sso.ts'
 
 /** Windows of the relay's own streams beyond 256 KiB each, in bytes for the whole process. */
@@ -248,28 +246,6 @@ function apiOf({ effects, log, ...options }: RelayOptions, relay: () => Relay): 
   })
 }
 
-interface Certificates {
-  /** For the relay's own name, and for the published addresses: TLS asks for no address, so they have no other. */
-  own(hosts: readonly string[]): Promise<ServerCertificate>
-  ofHost(host: string): Promise<ServerCertificate>
-}
-
-function certificatesOf(
-  { directory: root, name, effects }: RelayOptions,
-  { authority }: AuthorityContext,
-): Certificates {
-  const directory = serverCertificateDirectory(root)
-  const ofHosts = new HostCertificates({ directory, authority, effects })
-  return {
-    own: (hosts) => {
-      ofHosts.keep(hosts)
-      const addresses = hosts.filter((host) => net.isIP(host) !== 0)
-      return ensureServerCertificate(directory, authority, [name, ...addresses], effects)
-    },
-    ofHost: (host) => ofHosts.of(host),
-  }
-}
-
 interface Traffic {
   readonly sessions: Sessions
   readonly streams: Streams
@@ -307,33 +283,6 @@ function deliveriesOf(
   { store }: AuthorityContext,
 ) {
   return new Deliveries({ store, effects, log, host: name, inside: deliveryRanges })
-}
-
-function ingressOf(
-  publications: Publications,
-  streams: Streams,
-  { log, effects }: RelayOptions,
-): HttpIngress {
-  return createHttpIngress({
-    route: (host) => {
-      const found = publications.byHost(host)
-      return found === undefined ? undefined : { ...found, host }
-    },
-    open: (request) => streams.openDuplex(request),
-    log,
-    effects,
-  })
-}
-
-function passThrough(publications: Publications, streams: Streams, name: string): PassThrough | undefined {
-  const found = publications.byServerName(name)
-  if (found === undefined) return undefined
-  const { tenantId, environment, site, resource } = found
-  return (handler, sourceAddress) =>
-    streams.open(
-      { tenantId, environment, site, resource, protocol: 'tcp', sourceAddress, publication: name },
-      handler,
-    )
 }
 
 function repeat(effects: Effects, ms: number, task: () => void): () => void {
