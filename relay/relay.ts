@@ -23,6 +23,7 @@ import type { AuthorityContext } from './authority/context.ts'
 import { certificatesOf } from './certificates.ts'
 import { type BackupPlan, Backups } from './backup/backups.ts'
 import { endTraffic } from './drain.ts'
+import { copyAlarm } from './enforcement/copy-alarm.ts'
 import { type Enforced, Enforcement } from './enforcement/enforcement.ts'
 import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/admission.ts'
 import { createArrive } from './gateway/arrival.ts'
@@ -257,13 +258,14 @@ interface Traffic {
 /** The living sessions and the streams over them, and what watches both. */
 async function trafficOf(
   { effects, log }: RelayOptions,
-  { store, closed }: AuthorityContext,
+  { store, closed, copies }: AuthorityContext,
   audit: Audit,
 ): Promise<Traffic> {
   const counts = new RelayCounts(effects)
   const sessions = new Sessions({
     effects,
     log,
+    copies,
     findAgent: (tenantId, id) => store.findAgent(tenantId, id),
     onAgent: (place) => streams.agentCame(place),
   })
@@ -275,6 +277,7 @@ async function trafficOf(
   const streams: Streams = new Streams({ sessions, enforcement, audit, counts, effects, log, countAgents })
   await enforcement.start()
   const enforce = (tenantId: string) => enforcement.enforce(tenantId)
+  copies.onFound(copyAlarm({ store, audit, enforce, effects, log }))
   return { sessions, streams, enforcement, enforce, counts }
 }
 

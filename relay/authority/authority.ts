@@ -8,6 +8,7 @@ import type { Store } from '../store/store.ts'
 import { type MasterKeys, openMasterKeys } from '../store/vault/master-keys.ts'
 import { type CertificateAuthority, createAuthority, loadAuthority } from './certificate-authority.ts'
 import type { AuthorityContext } from './context.ts'
+import { Copies } from './copies.ts'
 
 /** Lifetimes of agents' certificates: 7 days unless set, 2 minutes to 90 days. */
 export const AGENT_LIFETIME = { default: 7 * 86_400_000, min: 2 * 60_000, max: 90 * 86_400_000 } as const
@@ -63,7 +64,11 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     const isFirstRun = !(await store.relay.hasTenantKeys())
     master = await openMasterKeys({ directory, effects, keyCommand: options.keyCommand, isFirstRun })
     const authority = known ?? (await firstRun(store, authorityDirectory, effects))
-    return { store, authority, master, closed: new Set(), effects, agentLifetimeMs, connectorLifetimeMs }
+    const lifetimes = { agentLifetimeMs, connectorLifetimeMs }
+    return {
+      ...{ store, authority, master, effects, ...lifetimes },
+      ...{ closed: new Set(), copies: new Copies(effects) },
+    }
   } catch (err) {
     await store[Symbol.asyncDispose]()
     throw err

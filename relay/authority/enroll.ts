@@ -95,7 +95,8 @@ export async function renew(
   peer: Peer,
   origin: RequestOrigin,
 ): Promise<RenewResponse> {
-  const principal = await identify(context, peer.certificate, peer.authorized)
+  const known = () => identify(context, peer.certificate, peer.authorized, origin.sourceAddress)
+  const principal = await known()
   if (principal.kind !== 'agent') throw new TunnelError('IDENTITY', 'Only agents renew here.')
   const request = parseBody(renewRequestSchema, body)
   const key = await verifyCsr(request.csr)
@@ -110,7 +111,7 @@ export async function renew(
   const generation = await store.renewAgent(tenantId, id, principal.serial, issued.record, act)
   // It was revoked or renewed by another in the meantime; both are found by asking again.
   if (generation === undefined) {
-    await identify(context, peer.certificate, peer.authorized)
+    await known()
     throw new TunnelError('IDENTITY', 'The agent was renewed by another at the same time.')
   }
   return {

@@ -24,6 +24,7 @@ export type Principal =
  *
  * @param certificate of the peer, from `getPeerX509Certificate`; undefined where none came
  * @param authorized what TLS said about it
+ * @param source from where it comes
  * @throws {TunnelError} IDENTITY where there is no certificate of ours, its owner is unknown, or it was replaced by a
  * newer one; EXPIRED; REVOKED
  */
@@ -31,6 +32,7 @@ export async function identify(
   context: AuthorityContext,
   certificate: X509Certificate | undefined,
   authorized: boolean,
+  source = 'unknown',
 ): Promise<Principal> {
   if (certificate === undefined) throw new TunnelError('IDENTITY', 'No client certificate was presented.')
   const notAfter = certificate.validToDate.getTime()
@@ -44,7 +46,7 @@ export async function identify(
   if (context.closed.has(subject.tenantId)) throw new TunnelError('IDENTITY')
   const presented = { serial: certificateSerial(certificate), notAfter }
   return subject.kind === 'agent'
-    ? identifyAgent(context, subject, presented)
+    ? identifyAgent(context, subject, { ...presented, source })
     : identifyConnector(context, subject, presented)
 }
 
@@ -56,7 +58,7 @@ interface Presented {
 async function identifyAgent(
   context: AuthorityContext,
   subject: Subject,
-  presented: Presented,
+  { source, ...presented }: Presented & { readonly source: string },
 ): Promise<Principal> {
   const { tenantId, id } = subject
   // In the tenant that the certificate names and no other: an id of another tenant is as unknown as a made-up one.
@@ -69,6 +71,9 @@ async function identifyAgent(
       await context.store.confirmAgentCertificate(tenantId, id, agent.serial)
     }
   } else if (presented.serial !== agent.previousSerial) {
+    const { environment, site } = agent
+    const { notAfter } = presented
+    context.copies.stale({ tenantId, environment, site, id }, { notAfter, source, current: agent })
     throw new TunnelError('IDENTITY', 'A newer certificate took its place. Is there a copy of this agent?')
   }
   const { environment, site, generation } = agent

@@ -1,6 +1,7 @@
 import { askAll } from '../ask-all.ts'
-import type { CommandContext } from '../ask-relay.ts'
+import { askRelay, type CommandContext } from '../ask-relay.ts'
 import { call, type ViewContext } from '../control-commands.ts'
+import { setCopies, showCopies } from '../operations/copies.ts'
 import { addFreeze, listFreezes, removeFreeze } from '../operations/freeze.ts'
 
 interface Context extends CommandContext {
@@ -42,6 +43,33 @@ export async function frozen(options: ViewContext): Promise<void> {
         ),
   )
 }
+
+/** `sallyport relay copies`. */
+export async function copies({
+  response,
+  ...options
+}: CommandContext & { readonly tenant: string; readonly response: string | undefined }): Promise<void> {
+  const { tenant, output } = options
+  if (response !== undefined) {
+    await askRelay(options, setCopies, { tenant, response })
+    output.result({ response }, `two of one agent: ${RESPONSES.get(response)}`)
+    return
+  }
+  const answer = await askRelay(options, showCopies, { tenant })
+  output.result(answer, [
+    `two of one agent: ${RESPONSES.get(answer.response)}`,
+    ...answer.copies.map(({ environment, site, agent, since, text }) =>
+      [environment, site, agent, `since ${new Date(since).toISOString()}`, text].join('  '),
+    ),
+    ...(answer.copies.length === 0 ? ['none seen in 24 hours'] : ['next: sallyport relay revoke agent SITE']),
+  ])
+}
+
+/** What is done, for people. */
+const RESPONSES: ReadonlyMap<string, string> = new Map([
+  ['alarm', 'a record and a warning'],
+  ['freeze', 'a record, a warning, and their site is frozen'],
+])
 
 function targetOf({ kind, name }: Context) {
   return name === undefined ? { kind } : { kind, name }

@@ -232,7 +232,7 @@ async function whoComes(
   const { certificate, authorized } = peerOf(request)
   const token = kind === 'agent' ? undefined : upgradeToken(request)
   return token === undefined
-    ? identify(options.authority, certificate, authorized)
+    ? identify(options.authority, certificate, authorized, sourceAddress(request.socket))
     : identifyByToken(options, token, certificate)
 }
 

@@ -4,6 +4,7 @@ import { type ErrorCode, TunnelError } from '../../shared/errors.ts'
 import { decodeHealth } from '../../shared/handshake/health.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Session } from '../../shared/mux/session.ts'
+import type { Copies } from '../authority/copies.ts'
 import type { Principal } from '../authority/identify.ts'
 import type { AgentRecord, SitePlace } from '../store/store.ts'
 import { leastDoubted, type SessionHealth, takeReports } from './health.ts'
@@ -60,6 +61,8 @@ export interface SessionsOptions {
   readonly log: Logger
   /** The record of an agent now, to see whether it was renewed since its session began. */
   readonly findAgent: (tenantId: string, id: string) => Promise<AgentRecord | undefined>
+  /** Hears of each process that makes room for another. */
+  readonly copies: Pick<Copies, 'replaced'>
   /** An agent of a site has come: streams that wait for it may go on. */
   readonly onAgent: (place: SitePlace) => void
 }
@@ -238,9 +241,19 @@ export class Sessions {
 
   #replace(old: LiveSession, live: LiveSession): void {
     const isSameProcess = old.instance === live.instance
+    if (!isSameProcess) this.#noteOther(old, live)
     this.#options.log.info({ agentId: live.principal.id, isSameProcess }, 'session replaced')
     old.session.goAway('REPLACED', 0)
     old.close(new TunnelError('REPLACED'))
+  }
+
+  #noteOther(old: LiveSession, { principal, instance, sourceAddress: source }: LiveSession): void {
+    if (principal.kind === 'agent')
+      this.#options.copies.replaced(
+        principal,
+        { instance: old.instance, source: old.sourceAddress },
+        { instance, source },
+      )
   }
 
   #watchExpiry(): void {

@@ -18,6 +18,7 @@ import {
 } from '../../shared/identity/hello-proof.ts'
 import { importKey } from '../../shared/identity/keys.ts'
 import { certificateSubject } from '../../shared/identity/subject.ts'
+import { sourceAddress } from '../../shared/tunnel/source-address.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { identify } from '../authority/identify.ts'
 import type { ServerCertificate } from '../authority/server-certificate.ts'
@@ -51,14 +52,16 @@ export function acceptSigned(
   const addNonce = (headers: string[]) => headers.push(`${NONCE_HEADER}: ${formatNonce(relayNonce)}`)
   // The library writes the answer within this call, or refuses the request within it.
   context.webSockets.once('headers', addNonce)
-  acceptGreeting(context, request, head, (meta) => readSigned(context, guest, relayNonce, meta))
+  acceptGreeting(context, request, head, (meta) =>
+    readSigned(context, { ...guest, source: sourceAddress(request.socket) }, relayNonce, meta),
+  )
   context.webSockets.removeListener('headers', addNonce)
 }
 
 /** @throws {TunnelError} PROTOCOL where it is no signed HELLO */
 async function readSigned(
   { authority, certificate }: SignedGreetingContext,
-  { serverName, admit }: SignedGuest,
+  { serverName, admit, source }: SignedGuest & { readonly source: string },
   relayNonce: Buffer,
   meta: Uint8Array,
 ): Promise<Greeted | Refused> {
@@ -77,7 +80,7 @@ async function readSigned(
   try {
     const proof = { ...signed, transcript: agentTranscript(context, signed.hello) }
     presented = checkAgentProof(proof, authority.authority.certificate)
-    const principal = await identify(authority, presented, true)
+    const principal = await identify(authority, presented, true, source)
     if (principal.kind !== 'agent') throw new TunnelError('IDENTITY', 'Only agents greet so.')
     admit()
     return { principal, hello: signed.hello, answer }

@@ -1,5 +1,6 @@
 import { listAudit, showCheckpoint, verifyAudit } from './audit.ts'
 import { listBackups, makeBackup, pruneBackups } from './backups.ts'
+import { setCopies, showCopies } from './copies.ts'
 import { applyDeclaration, exportDeclaration, planDeclaration } from './declare.ts'
 import { addDelivery, listDeliveries, removeDelivery, testDelivery } from './delivery.ts'
 import { addFreeze, listFreezes, removeFreeze } from './freeze.ts'
@@ -77,6 +78,8 @@ export const OPERATIONS: readonly Operation[] = [
   addFreeze,
   removeFreeze,
   listFreezes,
+  showCopies,
+  setCopies,
   setRestriction,
   removeRestriction,
   listRestrictions,

@@ -3,9 +3,11 @@ import { resumeSummary } from '../../shared/cli/resumes.ts'
 import type { Trouble } from '../../shared/cli/trouble.ts'
 import { ERRORS, type ErrorCode, errorEntry, type Leg } from '../../shared/errors.ts'
 import { formatCidr } from '../../shared/policy/cidr.ts'
+import { copyText } from '../enforcement/copy-alarm.ts'
 import type { SessionHealth, TargetHealth } from '../gateway/health.ts'
 import type { LiveSession } from '../gateway/sessions.ts'
 import type { Relay } from '../relay.ts'
+import { copiesOf } from './copies.ts'
 import { publicationRows } from './identities.ts'
 import { placeOf, requireTenant, viewFields } from './input.ts'
 import { operation } from './operation.ts'
@@ -106,7 +108,11 @@ async function statusOf(
       ({ principal }) =>
         principal.tenantId === tenant && (environment === undefined || principal.environment === environment),
     )
-  const troubles = [...(await offlineSites(relay, tenant, environment)), ...targetTroubles(live)]
+  const troubles = [
+    ...copyTroubles(relay, tenant, environment),
+    ...(await offlineSites(relay, tenant, environment)),
+    ...targetTroubles(live),
+  ]
   return {
     listening: relay.listening,
     address: relay.address,
@@ -139,6 +145,23 @@ function sessionOf(live: LiveSession) {
     rttMs: finite(session.link.inFlight.minRttMs),
     ...(health.hasReported ? { targets: countsOf(health) } : {}),
   }
+}
+
+/** Agents of which there seem to be two: somebody may have their key. */
+function copyTroubles(relay: Relay, tenant: string, environment: string | undefined): PlacedTrouble[] {
+  return copiesOf(relay, tenant)
+    .filter(({ agent }) => environment === undefined || agent.environment === environment)
+    .map((copy) => ({
+      state: 'warn',
+      code: 'IDENTITY',
+      leg: errorEntry('IDENTITY').leg,
+      environment: copy.agent.environment,
+      site: copy.agent.site,
+      agentId: copy.agent.id,
+      what: `${copy.agent.environment} ${copy.agent.site}`,
+      since: copy.since,
+      text: `There seem to be two of its agent: ${copyText(copy)}.`,
+    }))
 }
 
 /** Sites that have an agent and no session of one. */

@@ -1,4 +1,5 @@
 import type { Act, AuditActor } from '../audit/record.ts'
+import type { CopyResponse } from '../authority/copies.ts'
 import type { GrantTerms } from '../grants/terms.ts'
 import type { Grant } from './store.ts'
 
@@ -80,4 +81,8 @@ export interface FreezeStore {
   removeFreeze(tenantId: string, target: FreezeTarget, act: Act): Promise<boolean>
   /** By kind, environment and name. At most 10,000. */
   listFreezes(tenantId: string): Promise<readonly Freeze[]>
+  /** What is done about an agent of which there are two; `alarm` where nothing else was said. */
+  copyResponse(tenantId: string): Promise<CopyResponse>
+  /** @throws {TunnelError} NOT_FOUND where there is no such tenant */
+  setCopyResponse(tenantId: string, response: CopyResponse, act: Act): Promise<void>
 }

@@ -1,16 +1,14 @@
-import { TunnelError } from '../../shared/errors.ts'
 import type { FreezeStore } from './access-store.ts'
 import { change, type Database } from './change.ts'
+import { requireTenantRow } from './people-queries.ts'
 import { LIST_MAX } from './store.ts'
-import { isTenant } from './tenant-queries.ts'
 
 /** The part of the store that is about what is stopped for now. */
 export function freezeQueries(db: Database): FreezeStore {
   return {
     addFreeze: (tenantId, { kind, environment, name, reason, createdAt }, act) =>
       change(db, tenantId, act, async (tx, tell) => {
-        if (!(await isTenant(tx, tenantId)))
-          throw new TunnelError('NOT_FOUND', `There is no tenant ${tenantId}.`)
+        await requireTenantRow(tx, tenantId)
         await tx
           .insertInto('freezes')
           .values({ tenant_id: tenantId, kind, environment, name, reason, created_at: createdAt })
@@ -49,5 +47,25 @@ export function freezeQueries(db: Database): FreezeStore {
         .execute()
       return rows.map(({ created_at, ...freeze }) => ({ ...freeze, createdAt: created_at }))
     },
+
+    copyResponse: async (tenantId) => {
+      const row = await db
+        .selectFrom('copy_policies')
+        .select('response')
+        .where('tenant_id', '=', tenantId)
+        .executeTakeFirst()
+      return row?.response ?? 'alarm'
+    },
+
+    setCopyResponse: (tenantId, response, act) =>
+      change(db, tenantId, act, async (tx, tell) => {
+        await requireTenantRow(tx, tenantId)
+        await tx
+          .insertInto('copy_policies')
+          .values({ tenant_id: tenantId, response })
+          .onConflict((conflict) => conflict.column('tenant_id').doUpdateSet({ response }))
+          .execute()
+        tell({ action: 'copies.set', object: response, outcome: 'OK' })
+      }),
   }
 }

@@ -13,6 +13,7 @@ import { RESTRICTIONS } from './migrations/0011-restrictions.ts'
 import { SUPPORT } from './migrations/0012-support.ts'
 import { MACHINES } from './migrations/0013-machines.ts'
 import { CONNECTOR_SECRETS } from './migrations/0014-connector-secrets.ts'
+import { COPIES } from './migrations/0015-copies.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -38,6 +39,7 @@ const MIGRATIONS: readonly string[] = [
   SUPPORT,
   MACHINES,
   CONNECTOR_SECRETS,
+  COPIES,
 ]
 
 /** The version that this program writes. */

@@ -163,6 +163,7 @@ export interface Tables {
     failures: Generated<number>
     locked_at: number | null
   }
+  copy_policies: { tenant_id: string; response: 'alarm' | 'freeze' }
   login_policies: { tenant_id: string; lockout_after: number }
   role_assignments: {
     tenant_id: string

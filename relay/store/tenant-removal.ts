@@ -21,6 +21,7 @@ export const TENANT_TABLES = [
   'grant_requests',
   'grants',
   'freezes',
+  'copy_policies',
   'restriction_uses',
   'restrictions',
   'support_grants',

@@ -65,6 +65,10 @@ export async function enrollBody(token: string): Promise<Record<string, unknown>
   return { token, csr: await createCsr(await generateKey()), version: '0.1.0', instance: 'i1' }
 }
 
+export async function renewBody(): Promise<Record<string, unknown>> {
+  return { csr: await createCsr(await generateKey()), version: '0.1.0', instance: 'i1' }
+}
+
 export const ORIGIN = { sourceAddress: '192.0.2.1', traceId: 'f'.repeat(32) }
 
 export interface EnrolledAgent {

@@ -16,13 +16,8 @@ import {
   newToken,
   ORIGIN,
   openTestAuthority,
+  renewBody,
 } from './authority-fixture.ts'
-
-const renewBody = async () => ({
-  csr: await createCsr(await generateKey()),
-  version: '0.1.0',
-  instance: 'i1',
-})
 
 test('an agent gets a client certificate for its key that says nothing but who it is', async (t) => {
   const { context, clock } = await openTestAuthority(t)

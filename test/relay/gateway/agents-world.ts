@@ -156,6 +156,7 @@ export class AgentsWorld {
     const common = { effects, log: LOG }
     const sessions: Sessions = new Sessions({
       ...common,
+      copies: { replaced: () => undefined },
       findAgent: async () => undefined,
       onAgent: (place) => streams.agentCame(place),
     })

@@ -133,6 +133,11 @@ export const WALK: Readonly<Record<keyof StoreTogether, WalkStep>> = {
     call: (store, t) => store.addFreeze(t, { ...FREEZE, name: 'munich' }, act),
     nothing: { code: 'NOT_FOUND' },
   },
+  copyResponse: { call: (store, t) => store.copyResponse(t), nothing: gives('alarm') },
+  setCopyResponse: {
+    call: (store, t) => store.setCopyResponse(t, 'alarm', act),
+    nothing: { code: 'NOT_FOUND' },
+  },
   addDelivery: {
     call: (store, t) => store.addDelivery(t, { ...DELIVERY, name: 'second' }, act),
     nothing: { code: 'NOT_FOUND' },
@@ -238,6 +243,7 @@ export async function fillTenant(store: Store, tenant: string): Promise<void> {
   await store.addConnector(tenant, newConnector('c', 'app'), [{ site: 'berlin', resource: 'db' }], act)
   await store.addGrantRequest(tenant, REQUEST, act)
   await store.addFreeze(tenant, FREEZE, act)
+  await store.setCopyResponse(tenant, 'freeze', act)
   for (const name of ['office', 'unused']) {
     await store.putRestriction(tenant, { name, ranges: ['192.0.2.0/24'] }, act)
   }
