@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
+import * as v from 'valibot'
 import { canonicalContents } from '../../../relay/declare/canonical.ts'
-import { contentsOf, type Document, documentOf } from '../../../relay/declare/document.ts'
+import { contentsOf, type Document, documentOf, documentSchema } from '../../../relay/declare/document.ts'
 import { type RelayKit, startKit } from '../../support/relay-kit.ts'
 
 /** Where nothing answers, and nothing is asked: such addresses are refused to deliveries. */
@@ -184,32 +185,13 @@ function plan(document: Document): Promise<Planned> {
   return kit.command('declare.plan', document) as Promise<unknown> as Promise<Planned>
 }
 
-/** What a provider is where nothing is said. */
-const SETTINGS = {
-  ...{ admits: 'mapped', clientAuthentication: 'basic', scopes: ['profile', 'email'] },
-  ...{ loginClaim: 'email', asksUserInfo: false },
-}
-
 /** In one order, and without secrets. */
 function comparable(document: Document): unknown {
-  const { providers, ...rest } = canonicalContents(contentsOf(document))
-  const shown = providers?.map(({ secret: _, settings, ...one }) => ({
-    ...one,
-    settings: { ...SETTINGS, ...settings },
-  }))
+  const { providers, ...rest } = canonicalContents(contentsOf(v.parse(documentSchema, document)))
+  const shown = providers?.map(({ secret: _, ...one }) => one)
   return Object.fromEntries(
     Object.entries({ ...rest, ...(shown === undefined ? {} : { providers: shown }) }).map(
-      ([section, items]) => [
-        section,
-        items
-          ?.map((item) =>
-            JSON.stringify(
-              Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)),
-              inOrder,
-            ),
-          )
-          .sort(),
-      ],
+      ([section, items]) => [section, items?.map((item) => JSON.stringify(item, inOrder)).sort()],
     ),
   )
 }
