@@ -1,6 +1,7 @@
 import { startCommandLine } from './shared/cli/start.ts'
 
 const declaring = () => import('./relay/declare-commands.ts')
+const connecting = () => import('./connector/commands.ts')
 
 /** The `sallyport` command: finds the role that a command line names, and loads nothing of the others. */
 startCommandLine(
@@ -15,7 +16,8 @@ startCommandLine(
     ['set-password', () => import('./relay/set-password-commands.ts')],
     ['account', () => import('./relay/account-commands.ts')],
     ['agent', () => import('./agent/commands.ts')],
-    ['connect', () => import('./connector/commands.ts')],
+    ['connect', connecting],
+    ['identity', connecting],
     ['verify', () => import('./shared/release/commands.ts')],
   ]),
 )

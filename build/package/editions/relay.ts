@@ -1,5 +1,7 @@
 import { startCommandLine } from '../../../shared/cli/start.ts'
 
+const connecting = () => import('../../../connector/commands.ts')
+
 /** The executable for the cloud: relay with its audit chains, and connector. */
 startCommandLine(
   new Map([
@@ -9,7 +11,8 @@ startCommandLine(
     ['logout', () => import('../../../relay/logout-commands.ts')],
     ['set-password', () => import('../../../relay/set-password-commands.ts')],
     ['account', () => import('../../../relay/account-commands.ts')],
-    ['connect', () => import('../../../connector/commands.ts')],
+    ['connect', connecting],
+    ['identity', connecting],
     ['verify', () => import('../../../shared/release/commands.ts')],
   ]),
 )
