@@ -20,7 +20,7 @@ import { postToRelay } from './relay-request.ts'
 import { writeSettings } from './settings.ts'
 
 /** How long one connection to the relay may take, from dialling to the answer, in milliseconds. */
-export const RELAY_DEADLINE_MS = 15_000
+const RELAY_DEADLINE_MS = 15_000
 
 export interface JoinOptions {
   readonly effects: Effects

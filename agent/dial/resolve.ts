@@ -7,9 +7,9 @@ export const RESOLVE_MS = 5_000
 /** Milliseconds for which an answer is used again. getaddrinfo tells no TTL, so it is short; failures are not kept. */
 export const CACHE_MS = 10_000
 /** Most answers of one name that are looked at. */
-export const MAX_ANSWERS = 16
+const MAX_ANSWERS = 16
 /** Lookups of the system at once: libuv gives getaddrinfo two of its four threads, a third would wait unseen. */
-export const MAX_LOOKUPS = 2
+const MAX_LOOKUPS = 2
 /** Milliseconds that a name waits for one of the two threads before DNS is asked directly. */
 export const PATIENCE_MS = 500
 

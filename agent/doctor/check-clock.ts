@@ -59,7 +59,7 @@ function iso(ms: number): string {
 }
 
 /** A duration for people, in its largest unit. */
-export function span(ms: number): string {
+function span(ms: number): string {
   if (ms >= 2 * 86_400_000) return `${Math.round(ms / 86_400_000)} days`
   if (ms >= 2 * 3_600_000) return `${Math.round(ms / 3_600_000)} hours`
   if (ms >= 2 * 60_000) return `${Math.round(ms / 60_000)} minutes`

@@ -41,7 +41,7 @@ export async function checkTcp({ address, seen, effects, signal }: PathContext):
 }
 
 /** Never rejects. */
-export function attemptTcp(
+function attemptTcp(
   address: string,
   port: number,
   {

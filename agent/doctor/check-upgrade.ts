@@ -51,7 +51,7 @@ export async function checkUpgrade(context: PathContext): Promise<readonly Findi
 }
 
 /** What the answer means. */
-export function readUpgrade(upgrade: UpgradeEvidence): readonly Finding[] {
+function readUpgrade(upgrade: UpgradeEvidence): readonly Finding[] {
   const { answer, pongMs } = upgrade
   const { status, ms } = answer
   const between = foreignHeaders(answer.rawHeaders)

@@ -72,7 +72,7 @@ const statusAnswer = v.looseObject(shown)
 export type StatusAnswer = v.InferOutput<v.ObjectSchema<typeof shown, undefined>>
 
 /** Asks the agent of a data directory how it is. @throws {TunnelError} NOT_RUNNING, PERMISSIONS, PROTOCOL */
-export async function askStatus(data: string, signal: AbortSignal): Promise<StatusAnswer> {
+async function askStatus(data: string, signal: AbortSignal): Promise<StatusAnswer> {
   const parsed = v.safeParse(statusAnswer, await callControl(controlPath(data), 'status', {}, { signal }))
   if (!parsed.success)
     throw new TunnelError('PROTOCOL', 'The agent answered in a form that this command does not know.')

@@ -9,9 +9,9 @@ import { ENTRY, KEYS, ruleOf } from './schema.ts'
 /** Largest rules file that is read: 1 MiB. */
 export const RULES_MAX_BYTES = 1_048_576
 /** Most resources in one rules file. */
-export const RULES_MAX_RESOURCES = 10_000
+const RULES_MAX_RESOURCES = 10_000
 /** The one version of the format. */
-export const RULES_VERSION = 1
+const RULES_VERSION = 1
 
 /** resources, a resource, a list: nothing in the format is nested deeper. */
 const MAX_DEPTH = 4

@@ -55,7 +55,7 @@ export interface RulesWatch extends Disposable {
 /** The fingerprint of a file that is not there. */
 export const MISSING = 'missing'
 
-export const realRulesFiles: RulesFiles = { fingerprint, read: readRulesFile, watch: watchDirectory }
+const realRulesFiles: RulesFiles = { fingerprint, read: readRulesFile, watch: watchDirectory }
 
 /**
  * Reads the rules file and follows it. A file that is broken keeps the last good rules in force, at the start those that were

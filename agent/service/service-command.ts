@@ -31,7 +31,7 @@ interface Context {
 }
 
 /** This machine, for systemd. */
-export function linuxMachine(signal: AbortSignal): Machine {
+function linuxMachine(signal: AbortSignal): Machine {
   return { root: '', isRoot: process.getuid?.() === 0, tool: realTool, program: ownProgram(), signal }
 }
 

@@ -5,7 +5,7 @@ import type { NotifyRequest } from './notify.ts'
 /** How long the service counts as starting while no session comes up, in ms: then it is ready, and goes on trying. */
 export const READY_MS = 10_000
 /** How often the agent is looked at, in ms: before it is ready, and after. */
-export const LOOK_MS = { starting: 250, ready: 5_000 } as const
+const LOOK_MS = { starting: 250, ready: 5_000 } as const
 /** How long an agent without a session may not even have tried to get one, in ms: twice the longest pause between two tries. */
 export const STUCK_MS = 600_000
 /** Longest text for the service manager, in characters. */

@@ -144,7 +144,7 @@ export async function unitProperties(
 }
 
 /** @throws {TunnelError} SERVICE, PERMISSIONS */
-export function checkMachine({ root, isRoot }: Machine): void {
+function checkMachine({ root, isRoot }: Machine): void {
   if (!isSystemdBooted(root)) {
     throw new TunnelError('SERVICE', 'This machine was not started by systemd.', {
       next: 'start the agent your own way: sallyport agent run; in a container: --join-file FILE',

@@ -1,7 +1,7 @@
 import { SYSTEMD } from './names.ts'
 
 /** How packages start the agent. */
-export const PACKAGED_PROGRAM: readonly string[] = ['/usr/bin/sallyport']
+const PACKAGED_PROGRAM: readonly string[] = ['/usr/bin/sallyport']
 
 /**
  * The systemd unit of the agent. `packaging/systemd/sallyport-agent.service` is this text for {@link PACKAGED_PROGRAM};

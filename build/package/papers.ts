@@ -1,4 +1,4 @@
-import { existsSync, globSync, readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Lockfile } from './lockfile.ts'
 
@@ -21,10 +21,4 @@ function licenseText(directory: string): string {
     cwd: directory,
   }).sort()
   return file === undefined ? '(no text came with it)' : readFileSync(join(directory, file), 'utf8').trim()
-}
-
-/** A paper of the project itself; undefined where it is not written yet. */
-export function paper(root: string, name: string): string | undefined {
-  const path = join(root, name)
-  return existsSync(path) ? readFileSync(path, 'utf8') : undefined
 }

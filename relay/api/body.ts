@@ -5,7 +5,7 @@ import { parseStrictJson } from './json.ts'
 import { parsePairs } from './query.ts'
 
 /** Most bytes of a body. */
-export const BODY_MAX_BYTES = 1024 * 1024
+const BODY_MAX_BYTES = 1024 * 1024
 
 const MEDIA_TYPES = { json: 'application/json', form: 'application/x-www-form-urlencoded' } as const
 

@@ -5,7 +5,7 @@ import { Secret } from '../../shared/secret.ts'
 import { type Presented, type RequestOrigin, SESSION_COOKIE } from './caller.ts'
 
 /** A page has to send it with every change: other sites cannot, without asking by a preflight that is never granted. */
-export const REQUEST_HEADER = 'x-sallyport-request'
+const REQUEST_HEADER = 'x-sallyport-request'
 
 const COOKIE_NAME = /^__Host-sallyport[a-z-]*$/
 const COOKIE_VALUE = /^[\w-]{1,4096}$/

@@ -26,7 +26,7 @@ export function openApiText(routes: readonly ApiRoute[]): string {
 }
 
 /** The description of the API as OpenAPI 3.1: from the lists of routes, the table of rights and the catalogue of errors. */
-export function openApi(routes: readonly ApiRoute[]): object {
+function openApi(routes: readonly ApiRoute[]): object {
   const paths: Record<string, Record<string, object>> = {}
   const readable = new Set(routes.flatMap((route) => (isReading(route) ? [route.definition.http.path] : [])))
   for (const route of routes) {

@@ -8,7 +8,7 @@ import type { ApiCaller } from './caller.ts'
 export const REPLY_LIFE_MS = 24 * 3_600_000
 
 /** Most bytes of an answer that is kept. */
-export const REPLY_MAX_BYTES = 65_536
+const REPLY_MAX_BYTES = 65_536
 
 /** Most keys that one caller may have at a time. */
 export const REPLIES_PER_CALLER = 1_000

@@ -11,7 +11,7 @@ export const API_ROOT = '/api/'
 export const API_PREFIX = `${API_ROOT}v1`
 
 /** Where the description of the API is. */
-export const OPENAPI_PATH = '/openapi.json'
+const OPENAPI_PATH = '/openapi.json'
 
 export type Method = Operation['http']['method']
 

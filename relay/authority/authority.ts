@@ -14,7 +14,7 @@ import { Copies } from './copies.ts'
 export const AGENT_LIFETIME = { default: 7 * 86_400_000, min: 2 * 60_000, max: 90 * 86_400_000 } as const
 
 /** Lifetimes of connectors' certificates: 90 days unless set, 2 minutes to 825 days. */
-export const CONNECTOR_LIFETIME = {
+const CONNECTOR_LIFETIME = {
   default: 90 * 86_400_000,
   min: 2 * 60_000,
   max: 825 * 86_400_000,

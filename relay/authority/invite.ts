@@ -14,7 +14,7 @@ import type { AuthorityContext } from './context.ts'
 import { hashToken } from './enroll.ts'
 
 /** How long a join string is good unless the operator says otherwise: 15 minutes. */
-export const JOIN_LIFETIME_MS = 15 * 60_000
+const JOIN_LIFETIME_MS = 15 * 60_000
 
 /** Shortest and longest life of a join string, in ms. */
 export const JOIN_TTL = { min: 1_000, max: 7 * 86_400_000 } as const

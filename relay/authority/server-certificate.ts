@@ -20,7 +20,7 @@ export interface ServerCertificate {
 }
 
 /** Most names in one server certificate: more would not fit the handshake of a slow client well. */
-export const SERVER_NAMES_MAX = 200
+const SERVER_NAMES_MAX = 200
 
 const FILE_NAME = 'server.pem'
 const LIFETIME_MS = 90 * 86_400_000

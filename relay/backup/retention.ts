@@ -1,5 +1,5 @@
 /** How many backups are kept: the newest of so many days, weeks and months that have one. */
-export const RETENTION = { daily: 14, weekly: 12, monthly: 12 } as const
+const RETENTION = { daily: 14, weekly: 12, monthly: 12 } as const
 
 const DAY_MS = 86_400_000
 

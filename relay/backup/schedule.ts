@@ -22,7 +22,7 @@ export interface ScheduleOptions {
  * tried again at the next look.
  * @returns resolves when it has ended, after `signal` aborted
  */
-export async function keepBackups(options: ScheduleOptions, signal: AbortSignal): Promise<void> {
+async function keepBackups(options: ScheduleOptions, signal: AbortSignal): Promise<void> {
   const { effects, log } = options
   while (!signal.aborted) {
     await backUpToday(options, signal).catch((err: unknown) => {

@@ -18,7 +18,7 @@ const LAST = 0x8000_0000
  * What a guess of the passphrase costs, as scrypt's N: 128 MiB and some tenths of a second. It is fixed by the form of the file, so a hostile file
  * cannot ask for more.
  */
-export const GUESS_COST = 131_072
+const GUESS_COST = 131_072
 
 /** Shortest passphrase, in characters. */
 const PASSPHRASE_MIN = 12

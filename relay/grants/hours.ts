@@ -44,11 +44,6 @@ export function formatHours({ days, from, to, zone }: Hours): string {
   return `${days.map((day) => DAYS[day]).join(',')} ${formatTime(from)}-${formatTime(to)} ${zone}`
 }
 
-/** Whether the clocks of the zone show an hour that is among them, `at` ms since 1970. */
-export function isWithin(hours: Hours, at: number): boolean {
-  return beginning(hours, wallClock(hours.zone, at)) !== undefined
-}
-
 /**
  * When the hours that `at` lies in are over, in ms since 1970, whatever the clocks do in between: where they are put forward
  * past the end, it is that moment. Undefined where `at` is outside.

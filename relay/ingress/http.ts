@@ -43,6 +43,10 @@ export interface IngressLimits extends HttpLimits {
 export interface HttpIngressOptions {
   /** The publication of a canonical host. */
   readonly route: (host: string) => Publication | undefined
+  /**
+   * Opens a stream. The Duplex takes writes at once (they travel with the OPEN), emits `connect` when the target was dialled,
+   * and is destroyed with a TunnelError when it was not.
+   */
   readonly open: (request: IngressRequest) => Duplex
   readonly log: Logger
   readonly limits?: Partial<IngressLimits>
@@ -57,7 +61,7 @@ export interface HttpIngress {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
 }
 
-export const INGRESS_LIMITS: IngressLimits = { ...HTTP_LIMITS, maxPipelined: 16, maxPerHost: 1_024 }
+const INGRESS_LIMITS: IngressLimits = { ...HTTP_LIMITS, maxPipelined: 16, maxPerHost: 1_024 }
 
 interface Ingress {
   readonly options: HttpIngressOptions

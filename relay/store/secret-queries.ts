@@ -7,7 +7,7 @@ import { LIST_MAX } from './store.ts'
 import { type Cell, type TenantKey, type TenantVault, versionOf } from './vault/vault.ts'
 
 /** Most bytes of one secret. */
-export const SECRET_MAX_BYTES = 65_536
+const SECRET_MAX_BYTES = 65_536
 
 /**
  * Every column that holds sealed cells, so that a new key reaches them all. A table with secrets of its own gets a line

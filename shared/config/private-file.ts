@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import { TunnelError } from '../errors.ts'
 
 /** Largest private file that is read unless the caller names another limit: 64 KiB. */
-export const PRIVATE_FILE_MAX_BYTES = 65_536
+const PRIVATE_FILE_MAX_BYTES = 65_536
 
 const PRIVATE_FILE_MODE = 0o600
 const PRIVATE_DIRECTORY_MODE = 0o700

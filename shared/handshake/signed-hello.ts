@@ -14,7 +14,7 @@ export const NONCE_HEADER = 'sallyport-nonce'
 
 /** Bytes of either nonce, and of a signature (ECDSA on P-256, r and s). */
 export const NONCE_BYTES = 32
-export const SIGNATURE_BYTES = 64
+const SIGNATURE_BYTES = 64
 
 /** HELLO on such a session. */
 export interface SignedHello {

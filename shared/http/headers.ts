@@ -36,7 +36,7 @@ const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
  * The name as the least careful reader sees it: CGI and WSGI turn both "-" and "_" into "_", so
  * `X_Forwarded_For` would otherwise pass for the header that we set.
  */
-export function foldName(name: string): string {
+function foldName(name: string): string {
   return name.toLowerCase().replaceAll('_', '-')
 }
 
@@ -48,7 +48,7 @@ export function headerValues(raw: RawHeaders, name: string): string[] {
 }
 
 /** Names and values of `raw`, two by two. */
-export function* pairs(raw: RawHeaders): Generator<[name: string, value: string]> {
+function* pairs(raw: RawHeaders): Generator<[name: string, value: string]> {
   for (let i = 0; i + 1 < raw.length; i += 2) yield [raw[i] ?? '', raw[i + 1] ?? '']
 }
 

@@ -16,7 +16,7 @@ import {
 import { certificateSubject, ID_PATTERN } from './subject.ts'
 
 /** Largest credentials file in bytes. */
-export const CREDENTIALS_MAX_BYTES = 32_768
+const CREDENTIALS_MAX_BYTES = 32_768
 
 const PEM_MAX_LENGTH = 8192
 
@@ -64,7 +64,7 @@ export function requireCertificate(
 export const pemSchema = v.pipe(v.string(), v.maxLength(PEM_MAX_LENGTH), v.startsWith('-----BEGIN '))
 
 /** `host:port` in a JSON document, read into a {@link RelayAddress}. */
-export const relayAddressSchema = v.pipe(
+const relayAddressSchema = v.pipe(
   v.string(),
   v.maxLength(RELAY_ADDRESS_MAX_LENGTH),
   v.rawTransform(({ dataset, addIssue, NEVER }): RelayAddress => {

@@ -16,7 +16,7 @@ const FORM = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+)):([1-9]\d{0,4})$/
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 /** True for a DNS name in lower case with no dot at its end: at most 253 characters, labels of 1 to 63. */
-export function isDnsName(text: string): boolean {
+function isDnsName(text: string): boolean {
   if (text.length > 253) return false
   const labels = text.split('.')
   // A name that ends in a number would be read as an IPv4 address by many resolvers, in forms nobody expects.

@@ -73,7 +73,7 @@ export const sealedContentSchema = v.strictObject({
 })
 
 /** What stands in the box of an answer. */
-export const sealedReplySchema = v.object({
+const sealedReplySchema = v.object({
   status: v.pipe(v.number(), v.integer(), v.minValue(100), v.maxValue(599)),
   body: v.pipe(v.string(), v.maxLength(BODY_MAX_LENGTH)),
 })

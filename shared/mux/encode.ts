@@ -15,14 +15,14 @@ const EMPTY = new Uint8Array(0)
 const TEXT = new TextEncoder()
 
 /** Writes `value`, 0 to 2^53-1, as u64 at `at`. */
-export function writeU64(target: Uint8Array, at: number, value: number): void {
+function writeU64(target: Uint8Array, at: number, value: number): void {
   const high = Math.floor(value / 0x1_0000_0000)
   writeU32(target, at, high)
   writeU32(target, at + 4, value % 0x1_0000_0000)
 }
 
 /** Writes `value`, 0 to 2^32-1, as u32 at `at`. */
-export function writeU32(target: Uint8Array, at: number, value: number): void {
+function writeU32(target: Uint8Array, at: number, value: number): void {
   target[at] = value >>> 24
   target[at + 1] = value >>> 16
   target[at + 2] = value >>> 8

@@ -11,7 +11,7 @@ const ACK_BYTES = 32_768
 const ACK_DELAY_MS = 20
 
 /** How long a PING may stay without any byte in answer, in ms. */
-export const PING_TIMEOUT_MS = 10_000
+const PING_TIMEOUT_MS = 10_000
 
 /** While DATA is not acknowledged a PING goes out after this part of the interval: streams wait, so it matters sooner. */
 const BUSY_PART = 1 / 4

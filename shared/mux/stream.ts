@@ -9,7 +9,7 @@ import { StreamPath } from './stream-path.ts'
 import { INITIAL_WINDOW, type WindowBudget } from './window.ts'
 
 /** A stream that ended in one direction or both and moves nothing more is over after so many ms. */
-export const HALF_CLOSED_IDLE_MS = 600_000
+const HALF_CLOSED_IDLE_MS = 600_000
 
 /**
  * One end of one conversation: two halves, a little state, no I/O (docs/protocol.md sections 4 to 6). It belongs to its

@@ -2,7 +2,7 @@ import { TunnelError } from '../errors.ts'
 import { formatRoute, parseProxyUrl, type Route } from './route.ts'
 
 /** Most ways that a PAC file may name; the rest is left out. */
-export const MAX_PAC_ROUTES = 8
+const MAX_PAC_ROUTES = 8
 
 const SCHEMES: Readonly<Record<string, string>> = {
   proxy: 'http',

@@ -1,10 +1,10 @@
 import { TunnelError } from '../errors.ts'
 
 /** Most bytes of an answer's head. */
-export const MAX_HEAD_BYTES = 32_768
+const MAX_HEAD_BYTES = 32_768
 
 /** Most bytes of the body of a refusal; beyond it the connection is not worth keeping. */
-export const MAX_BODY_BYTES = 262_144
+const MAX_BODY_BYTES = 262_144
 
 /** The head of a proxy's answer to CONNECT (RFC 9112 section 4 and 5). */
 export interface AnswerHead {

@@ -46,7 +46,7 @@ export interface LiveTarget extends Request {
 }
 
 /** The word in rules.toml that opens each class which needs one. */
-export const WORDS = {
+const WORDS = {
   loopback: 'allow_loopback',
   'link-local': 'allow_link_local',
   metadata: 'allow_metadata',

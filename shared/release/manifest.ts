@@ -52,7 +52,7 @@ export interface Manifest {
 const hash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
 
 /** A version as releases bear it. */
-export const versionSchema = v.pipe(v.string(), v.check(isVersion, 'not a version'))
+const versionSchema = v.pipe(v.string(), v.check(isVersion, 'not a version'))
 
 /** The name of a channel. */
 export const channelSchema = v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}$/))

@@ -1,7 +1,7 @@
 import { MAX_DATA_BYTES } from '../mux/frame.ts'
 
 /** Bytes of a block: whole DATA frames, so that a full read makes no splinter. */
-export const BLOCK_BYTES = 4 * MAX_DATA_BYTES
+const BLOCK_BYTES = 4 * MAX_DATA_BYTES
 
 /** Free blocks kept for the next reader, in all about 4 MiB. */
 const MAX_FREE_BLOCKS = 64

@@ -3,7 +3,7 @@ import { isTunnelError } from '../errors.ts'
 import type { RelayAddress } from '../identity/relay-address.ts'
 
 /** How long an address may be silent before the next is tried beside it, in ms. */
-export const NEXT_ADDRESS_MS = 1_000
+const NEXT_ADDRESS_MS = 1_000
 
 export interface DialFirstOptions<T> {
   readonly effects: Pick<Effects, 'after'>

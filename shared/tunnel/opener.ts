@@ -1,5 +1,3 @@
-import type { Duplex } from 'node:stream'
-
 /** What a stream through the tunnel is asked for. The resource is a name; only the agent knows the host behind it. */
 export interface OpenRequest {
   readonly tenantId: string
@@ -15,9 +13,3 @@ export interface OpenRequest {
   /** Gives the stream up when it aborts, at any point of its life. */
   readonly signal?: AbortSignal
 }
-
-/**
- * Opens one stream. The Duplex takes writes at once (they travel with the OPEN), emits `connect` when the target
- * was dialled, and is destroyed with a TunnelError when it was not.
- */
-export type Opener = (request: OpenRequest) => Duplex

@@ -167,7 +167,7 @@ async function pause(effects: Effects, ms: number, signal: AbortSignal): Promise
 }
 
 /** Full jitter: anything between nothing and twice as much as after the failure before. */
-export function backoff(failures: number, error: TunnelError, random: number): number {
+function backoff(failures: number, error: TunnelError, random: number): number {
   const { first, most } = REFUSALS.has(error.code) ? REFUSED : BACKOFF
   const ceiling = Math.min(most, first * 2 ** Math.min(failures, 20))
   // Minutes of waiting for a refusal are a floor, not a chance.

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { closesAt, formatHours, isWithin, parseHours } from '../../../relay/grants/hours.ts'
+import { closesAt, formatHours, type Hours, parseHours } from '../../../relay/grants/hours.ts'
 import { grantVerdict } from '../../../relay/grants/terms.ts'
 
 const at = (text: string) => Date.parse(text)
+const isWithin = (hours: Hours, when: number) => closesAt(hours, when) !== undefined
 const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString())
 
 describe('hours of a grant', () => {
