@@ -8,7 +8,8 @@ import { type Delivery, signingKeyName } from '../audit/delivery/delivery.ts'
 import { parseTarget } from '../audit/delivery/target.ts'
 import type { Act } from '../audit/record.ts'
 import type { Relay } from '../relay.ts'
-import { ms, requireTenant, tenantField, tenantPlace, text } from './input.ts'
+import { auditPlace, requireChain } from './audit.ts'
+import { ms, tenantField, text } from './input.ts'
 import { operation } from './operation.ts'
 import { pageFields, pageOf, pageOutput } from './page.ts'
 
@@ -35,10 +36,10 @@ export const addDelivery = operation({
   }),
   /** The signing key is shown this once. */
   output: v.object({ delivery: v.string(), signingKey: v.optional(v.string()) }),
-  place: tenantPlace,
+  place: auditPlace,
   async run({ relay, act }, { tenant, delivery: name, kind, target, ca, fromStart }) {
     const { store } = relay.authority
-    await requireTenant(relay, tenant)
+    await requireChain(relay, tenant)
     parseTarget({ kind, target })
     checkCertificates(ca)
     if ((await store.listDeliveries(tenant)).length >= DELIVERY_LIMITS.perTenant) {
@@ -86,9 +87,9 @@ export const listDeliveries = operation({
       error: v.optional(v.string()),
     }),
   ),
-  place: tenantPlace,
+  place: auditPlace,
   async run({ relay }, { tenant, ...page }) {
-    await requireTenant(relay, tenant)
+    await requireChain(relay, tenant)
     const { store } = relay.authority
     const { seq } = await store.auditHead(tenant)
     const rows = (await store.listDeliveries(tenant)).map(({ name, kind, target, position, createdAt }) => ({
@@ -108,7 +109,7 @@ export const removeDelivery = operation({
   isDangerous: true,
   input: named,
   output: v.object({ delivery: v.string() }),
-  place: tenantPlace,
+  place: auditPlace,
   async run({ relay, act }, { tenant, delivery }) {
     const { store } = relay.authority
     const { kind } = await requireDelivery(relay, tenant, delivery)
@@ -126,7 +127,7 @@ export const testDelivery = operation({
   right: 'audit:write',
   input: named,
   output: v.object({ delivery: v.string() }),
-  place: tenantPlace,
+  place: auditPlace,
   async run({ relay, act, signal }, { tenant, delivery: name }) {
     const delivery = await requireDelivery(relay, tenant, name)
     const { actor, source, traceId, at } = act

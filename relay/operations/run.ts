@@ -69,6 +69,8 @@ async function contextFor(
   { relay, caller, source, traceId, signal }: Asking,
   place: Place | undefined,
 ): Promise<OperationContext> {
+  // The relay is no tenant: what may be asked about it has no place.
+  if (place?.tenantId === RELAY_CHAIN) throw new TunnelError('NOT_FOUND')
   if (!(await may({ relay, caller }, right, place))) {
     throw new TunnelError(place !== undefined && sees(caller, place) ? 'FORBIDDEN' : 'NOT_FOUND')
   }

@@ -169,24 +169,32 @@ export const rotateKeys = operation({
   place: ofRelay,
   async run({ relay, act }, { tenant, master }) {
     const { store, master: masterKeys } = relay.authority
-    const tenants = await tenantsOf(relay, tenant)
+    // The key before is thrown away, and with it whatever was not wrapped anew.
+    if (master && tenant !== undefined) {
+      throw new TunnelError('USAGE', 'The master key is one for all tenants: it takes no tenant.')
+    }
+    const chains = await tenantsOf(relay, tenant)
+    const tenants = chains.filter((id) => id !== RELAY_CHAIN).length
     if (!master) {
       let secrets = 0
-      for (const id of tenants) secrets += await store.rekey(id, act)
-      return { tenants: tenants.length, secrets }
+      for (const id of chains) secrets += await store.rekey(id, act)
+      return { tenants, secrets }
     }
     await masterKeys.rotate(async () => {
-      for (const id of tenants) await store.rewrapKeys(id)
+      for (const id of chains) await store.rewrapKeys(id)
     })
     const { actor, source, traceId } = act
     const deed = { action: 'key.rotate', object: 'master', outcome: 'OK' } as const
     relay.trail.audit({ ...deed, tenantId: RELAY_CHAIN, actor, source, traceId })
-    return { tenants: tenants.length, secrets: 0 }
+    return { tenants, secrets: 0 }
   },
 })
 
+/** All, and the relay itself, which may have a key, too; or the one that is named. */
 async function tenantsOf(relay: Relay, tenant: string | undefined): Promise<readonly string[]> {
-  if (tenant === undefined) return (await relay.authority.store.relay.listTenants()).map(({ id }) => id)
+  if (tenant === undefined) {
+    return [RELAY_CHAIN, ...(await relay.authority.store.relay.listTenants()).map(({ id }) => id)]
+  }
   await requireTenant(relay, tenant)
   return [tenant]
 }

@@ -5,8 +5,9 @@ import type { Act } from '../audit/record.ts'
 import { change, type Database, nameConflict } from './change.ts'
 import { LIST_MAX } from './store.ts'
 import type { Tables } from './tables.ts'
-import { isTenant } from './tenant-queries.ts'
+import { hasChain } from './tenant-queries.ts'
 
+/** `tenantId` may be RELAY_CHAIN. */
 export interface DeliveryStore {
   /** @throws {TunnelError} CONFLICT where the name is taken, NOT_FOUND where there is no such tenant */
   addDelivery(tenantId: string, delivery: Delivery, act: Act): Promise<void>
@@ -27,7 +28,7 @@ export function deliveryQueries(db: Database): DeliveryStore {
   return {
     addDelivery: (tenantId, { name, kind, target, ca = null, position, createdAt }, act) =>
       change(db, tenantId, act, async (tx, tell) => {
-        if (!(await isTenant(tx, tenantId)))
+        if (!(await hasChain(tx, tenantId)))
           throw new TunnelError('NOT_FOUND', `There is no tenant ${tenantId}.`)
         await tx
           .insertInto('deliveries')

@@ -3,6 +3,7 @@ import { type Deed, RELAY_CHAIN } from '../audit/record.ts'
 import { change, type Database } from './change.ts'
 import { lockoutAfter, personRecord } from './people-queries.ts'
 import type { LoginStore } from './people-store.ts'
+import { isTenant } from './tenant-queries.ts'
 
 /** The part of the store that a login looks at, and where its failures are counted. */
 export function loginQueries(db: Database): Pick<LoginStore, 'viewLogin' | 'noteLoginFailure'> {
@@ -57,7 +58,7 @@ export function loginQueries(db: Database): Pick<LoginStore, 'viewLogin' | 'note
           .where('person_id', '=', id)
           .where('address', '=', address)
           .execute()
-        const chain = (await isTenantRow(tx, tenantId)) ? tenantId : RELAY_CHAIN
+        const chain = (await isTenant(tx, tenantId)) ? tenantId : RELAY_CHAIN
         const failed: Deed = { action: 'person.login', object: id, outcome: 'LOGIN', detail }
         tell(failed, chain)
         const isLocked = locked?.locked_at === act.at && locked.failures >= threshold
@@ -68,10 +69,6 @@ export function loginQueries(db: Database): Pick<LoginStore, 'viewLogin' | 'note
         return isLocked
       }),
   }
-}
-
-async function isTenantRow(tx: Database, id: string): Promise<boolean> {
-  return (await tx.selectFrom('tenants').select('id').where('id', '=', id).executeTakeFirst()) !== undefined
 }
 
 /** Owners and administrators of the whole tenant who could log in by a password. */

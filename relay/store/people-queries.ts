@@ -5,6 +5,7 @@ import type { Assignment } from '../operations/operation.ts'
 import { change, type Database, nameConflict } from './change.ts'
 import { PERSON_MAX, type PersonRecord, type PersonStore } from './people-store.ts'
 import type { Tables } from './tables.ts'
+import { isTenant } from './tenant-queries.ts'
 
 /** Failed logins that lock an account, where the tenant says nothing else. */
 export const LOCKOUT_AFTER = 10
@@ -251,8 +252,7 @@ export async function lockoutAfter(db: Database, tenantId: string): Promise<numb
 
 /** @throws {TunnelError} NOT_FOUND */
 export async function requireTenantRow(tx: Database, tenantId: string): Promise<void> {
-  const row = await tx.selectFrom('tenants').select('id').where('id', '=', tenantId).executeTakeFirst()
-  if (row === undefined) throw new TunnelError('NOT_FOUND', `There is no tenant ${tenantId}.`)
+  if (!(await isTenant(tx, tenantId))) throw new TunnelError('NOT_FOUND', `There is no tenant ${tenantId}.`)
 }
 
 /** Within the change that is the reason for it. */

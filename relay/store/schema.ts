@@ -14,6 +14,7 @@ import { SUPPORT } from './migrations/0012-support.ts'
 import { MACHINES } from './migrations/0013-machines.ts'
 import { CONNECTOR_SECRETS } from './migrations/0014-connector-secrets.ts'
 import { COPIES } from './migrations/0015-copies.ts'
+import { RELAY_ROW } from './migrations/0016-relay-chain.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -40,6 +41,7 @@ const MIGRATIONS: readonly string[] = [
   MACHINES,
   CONNECTOR_SECRETS,
   COPIES,
+  RELAY_ROW,
 ]
 
 /** The version that this program writes. */

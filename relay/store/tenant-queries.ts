@@ -10,7 +10,9 @@ export function relayWideQueries(db: Database): RelayWideStore {
   return {
     listTenants: async () => {
       const rows = await db.selectFrom('tenants').selectAll().orderBy('id').limit(LIST_MAX).execute()
-      return rows.map(({ id, created_at }) => ({ id, createdAt: created_at }))
+      return rows
+        .filter(({ id }) => id !== RELAY_CHAIN)
+        .map(({ id, created_at }) => ({ id, createdAt: created_at }))
     },
 
     addTenant: (id, act) =>
@@ -57,6 +59,11 @@ export function relayWideQueries(db: Database): RelayWideStore {
 
 /** Whether there is such a tenant. */
 export async function isTenant(tx: Database, id: string): Promise<boolean> {
+  return id !== RELAY_CHAIN && (await hasChain(tx, id))
+}
+
+/** Whether there is such a tenant, or it is the relay itself. */
+export async function hasChain(tx: Database, id: string): Promise<boolean> {
   return (await tx.selectFrom('tenants').select('id').where('id', '=', id).executeTakeFirst()) !== undefined
 }
 

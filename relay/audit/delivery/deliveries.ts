@@ -4,7 +4,7 @@ import type { Logger } from '../../../shared/log.ts'
 import type { Cidr } from '../../../shared/policy/cidr.ts'
 import type { Store } from '../../store/store.ts'
 import { followChain } from '../follow.ts'
-import type { AuditRecord } from '../record.ts'
+import { type AuditRecord, RELAY_CHAIN } from '../record.ts'
 import { type Delivery, signingKeyName } from './delivery.ts'
 import { sendSyslog } from './syslog.ts'
 import { guardedAddress, guardedAddresses, parseTarget } from './target.ts'
@@ -63,7 +63,8 @@ export class Deliveries {
   /** Begins all that the store knows. @throws {TunnelError} STORE */
   async start(): Promise<void> {
     const { store } = this.#options
-    for (const { id } of await store.relay.listTenants()) {
+    const tenants = (await store.relay.listTenants()).map(({ id }) => id)
+    for (const id of [RELAY_CHAIN, ...tenants]) {
       for (const { name } of await store.listDeliveries(id)) this.begin(id, name)
     }
   }
