@@ -5,6 +5,7 @@ import { call, publicationLines, type ViewContext } from './control-commands.ts'
 import { showStatus } from './operations/status.ts'
 
 type Session = v.InferOutput<typeof showStatus.output>['sessions'][number]
+type Support = v.InferOutput<typeof showStatus.output>['support'][number]
 
 /** `sallyport relay status`. */
 export async function status(options: ViewContext): Promise<void> {
@@ -15,6 +16,7 @@ export async function status(options: ViewContext): Promise<void> {
     ...troubleLines(troubles, answer.troublesLeftOut),
     ...answer.sessions.map(sessionLine),
     ...publicationLines(answer.publications),
+    ...answer.support.map(supportLine),
     ...(answer.waiting === 0
       ? []
       : [`waiting    ${answer.waiting} streams of published resources, for their agents`]),
@@ -25,6 +27,12 @@ export async function status(options: ViewContext): Promise<void> {
 /** Addresses below are those that the proxies say. */
 function behind(proxies: readonly string[]): string[] {
   return proxies.length === 0 ? [] : [`behind proxies in ${proxies.join(' ')}`]
+}
+
+function supportLine({ support, person, role, environment, site, isInUse, endsAt }: Support): string {
+  const where = environment === undefined ? '(all)' : [environment, site].filter(Boolean).join('/')
+  const use = isInUse ? 'in use NOW' : 'not in use'
+  return `support    ${where}  ${person} as ${role}, ${use}, until ${new Date(endsAt).toISOString()} (${support.slice(0, 6)})`
 }
 
 function sessionLine(row: Session): string {

@@ -7,6 +7,7 @@ import { copyText } from '../enforcement/copy-alarm.ts'
 import type { SessionHealth, TargetHealth } from '../gateway/health.ts'
 import type { LiveSession } from '../gateway/sessions.ts'
 import type { Relay } from '../relay.ts'
+import { presentSupport, supportNow } from '../support/present.ts'
 import { copiesOf } from './copies.ts'
 import { publicationRows } from './identities.ts'
 import { placeOf, requireTenant, viewFields } from './input.ts'
@@ -71,6 +72,8 @@ const statusOutput = v.object({
   waiting: v.number(),
   resumes: resumeSummary,
   publications: publicationRows,
+  /** Who helps now, or may. */
+  support: v.array(presentSupport),
 })
 
 /** A trouble of one tenant. */
@@ -125,6 +128,7 @@ async function statusOf(
     waiting: streams.waitingCount,
     resumes: counts.resumes.summary(),
     publications: [...(await publications.list(tenant, environment))],
+    support: await supportNow(relay, tenant, environment),
   }
 }
 

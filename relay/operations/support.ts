@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { TunnelError } from '../../shared/errors.ts'
 import { formatId } from '../../shared/identity/subject.ts'
 import { SUPPORT_ROLES, type SupportRecord } from '../store/support-store.ts'
+import { supportState } from '../support/present.ts'
 import { ms, placeOf, tenantField, tenantPlace, text, viewFields } from './input.ts'
 import { operation } from './operation.ts'
 import { pageFields, pageOf, pageOutput } from './page.ts'
@@ -10,9 +11,6 @@ const PATH = '/tenants/{tenant}/support'
 
 /** Longest access of one grant, in ms: 30 days. */
 export const SUPPORT_MAX_MS = 30 * 86_400_000
-
-/** What was used in so many ms is in use. */
-const IN_USE_MS = 5 * 60_000
 
 export const addSupport = operation({
   name: 'support.add',
@@ -104,13 +102,6 @@ function newestFirst({ createdAt, id }: SupportRecord): string {
   return `${String(Number.MAX_SAFE_INTEGER - createdAt).padStart(16, '0')} ${id}`
 }
 
-function stateOf({ revokedAt, beginsAt, endsAt, usedAt }: SupportRecord, now: number): string {
-  if (revokedAt !== undefined) return 'revoked'
-  if (now >= endsAt) return 'over'
-  if (now < beginsAt) return 'later'
-  return usedAt !== undefined && now - usedAt < IN_USE_MS ? 'in use' : 'open'
-}
-
 function rowOf(one: SupportRecord, now: number): v.InferOutput<typeof supportRow> {
   const { id, personId, role, environment, site, reason, giver, beginsAt, endsAt, usedAt } = one
   return {
@@ -119,6 +110,6 @@ function rowOf(one: SupportRecord, now: number): v.InferOutput<typeof supportRow
     ...(site === undefined ? {} : { site }),
     ...(usedAt === undefined ? {} : { usedAt }),
     giver: giver.id === '' ? giver.kind : `${giver.kind}:${giver.id}`,
-    state: stateOf(one, now),
+    state: supportState(one, now),
   }
 }

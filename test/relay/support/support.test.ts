@@ -31,6 +31,16 @@ test('S48: support access is for one person, ends by the clock or at once, is on
   const seen = await kit.ask('GET', '/tenants/default/support', undefined, { cookie: owner })
   const [row] = seen.body.items as { state: string; person: string }[]
   assert.deepEqual([row?.state, row?.person], ['in use', helper])
+  // For everybody who sees what is connected.
+  const shown = async (query = '') => {
+    const { body } = await kit.ask('GET', `/tenants/default/status${query}`, undefined, { cookie: owner })
+    return (body.support as { person: string; isInUse: boolean }[]).map(({ person, isInUse }) => [
+      person,
+      isInUse,
+    ])
+  }
+  assert.deepEqual(await shown(), [['helga', true]])
+  assert.deepEqual(await shown('?environment=test'), [])
 
   // Neither itself nor anybody else.
   assert.equal((await give(effects.date() + 2 * hour, session)).status, 403)
@@ -45,7 +55,9 @@ test('S48: support access is for one person, ends by the clock or at once, is on
   )
 
   // By the clock.
-  effects.shift(hour)
+  effects.shift(hour / 4)
+  assert.deepEqual(await shown(), [['helga', false]])
+  effects.shift((hour * 3) / 4)
   session = await logIn(kit, 'helga')
   assert.equal(await status(SITES), 403)
 
