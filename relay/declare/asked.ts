@@ -1,6 +1,7 @@
 import { TunnelError } from '../../shared/errors.ts'
 import { parseResourceName } from '../../shared/identity/names.ts'
 import { mayGive } from '../access/authorize.ts'
+import { setCopies } from '../operations/copies.ts'
 import { addDelivery, removeDelivery } from '../operations/delivery.ts'
 import { addFreeze, removeFreeze } from '../operations/freeze.ts'
 import { addGrant, removeGrant } from '../operations/grants.ts'
@@ -33,7 +34,11 @@ type AskedBy = {
 }
 
 const ASKED: AskedBy = {
-  settings: (_, tenantId) => [{ operation: setLockout, place: { tenantId } }],
+  settings: ({ fields }, tenantId) =>
+    fields.map(({ field }) => ({
+      operation: field === 'copies' ? setCopies : setLockout,
+      place: { tenantId },
+    })),
   environments: ({ to }, tenantId) => [
     { operation: to === undefined ? removeEnvironment : addEnvironment, place: { tenantId } },
   ],

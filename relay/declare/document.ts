@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { NAME_PATTERN } from '../../shared/identity/names.ts'
 import { ROLES } from '../access/rights.ts'
 import { DELIVERY_LIMITS } from '../audit/delivery/deliveries.ts'
+import { copyResponse } from '../operations/copies.ts'
 import { lockoutFailures } from '../operations/people.ts'
 import { CA_MAX, RESTRICTIONS_MAX } from '../operations/restrictions.ts'
 import { RANGES_MAX } from '../restrictions/restriction.ts'
@@ -28,9 +29,12 @@ const resource = v.pipe(
 const short = v.pipe(v.string(), v.maxLength(512))
 const certificates = (longest: number) => v.pipe(v.string(), v.maxLength(longest))
 
+/** One that is left out stays as it is. */
 const settings = v.strictObject({
   /** After how many logins that failed an account is locked. */
-  lockoutFailures,
+  lockoutFailures: v.optional(lockoutFailures),
+  /** What is done about an agent of which there are two. */
+  copies: v.optional(copyResponse),
 })
 
 const environment = v.strictObject({

@@ -42,8 +42,7 @@ export interface Work {
 type Make = { readonly [Name in SectionName]: (change: SectionChange<Name>, work: Work) => Promise<unknown> }
 
 const MAKE: Make = {
-  settings: async ({ to }, { store, tenantId, act }) =>
-    to === undefined ? undefined : store.setLockoutAfter(tenantId, to.lockoutFailures, act),
+  settings: makeSettings,
   environments: ({ to, name }, { store, tenantId, act }) =>
     to === undefined
       ? store.removeEnvironment(tenantId, name, act)
@@ -69,6 +68,17 @@ const MAKE: Make = {
 export async function make(change: Change, work: Work): Promise<void> {
   const one = MAKE[change.section] as (change: Change, work: Work) => Promise<unknown>
   await one(change, work)
+}
+
+async function makeSettings(
+  { from, to }: SectionChange<'settings'>,
+  { store, tenantId, act }: Work,
+): Promise<void> {
+  const { lockoutFailures, copies } = required(to)
+  if (lockoutFailures !== undefined && lockoutFailures !== from?.lockoutFailures) {
+    await store.setLockoutAfter(tenantId, lockoutFailures, act)
+  }
+  if (copies !== undefined && copies !== from?.copies) await store.setCopyResponse(tenantId, copies, act)
 }
 
 async function makeRestriction({ from, to, name }: SectionChange<'restrictions'>, work: Work): Promise<void> {

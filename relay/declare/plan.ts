@@ -47,7 +47,7 @@ export async function draftOf(
   checkNames(said, relay)
   const sections = SECTION_NAMES.filter((name) => said[name] !== undefined)
   const current = await readContents(store, tenantId, sections)
-  const wanted = withoutSecrets(withoutOver(said, current, act.at))
+  const wanted = withSettings(withoutSecrets(withoutOver(said, current, act.at)), current)
   const secrets = await newSecrets(store, tenantId, said.providers ?? [])
   const changes = differences(current, wanted, new Set(secrets.keys()))
   if (changes.length > DECLARE_LIMITS.changes) {
@@ -110,6 +110,13 @@ function withoutOver(said: Contents, current: Contents, now: number): Contents {
       kept.get(keyOf('grants', grant)) === grant.expiresAt,
   )
   return { ...said, grants }
+}
+
+/** A setting that is left out stays as it is. */
+function withSettings(said: Contents, current: Contents): Contents {
+  return said.settings === undefined
+    ? said
+    : { ...said, settings: said.settings.map((one) => ({ ...current.settings?.[0], ...one })) }
 }
 
 function withoutSecrets(said: Contents): Contents {

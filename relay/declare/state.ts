@@ -28,7 +28,9 @@ type Read = (store: StoreTogether, tenantId: string) => Promise<readonly object[
 
 const READ: { readonly [Name in SectionName]: Read & ((...of: Parameters<Read>) => Promise<Items[Name][]>) } =
   {
-    settings: async (store, tenantId) => [{ lockoutFailures: await store.lockoutAfter(tenantId) }],
+    settings: async (store, tenantId) => [
+      { lockoutFailures: await store.lockoutAfter(tenantId), copies: await store.copyResponse(tenantId) },
+    ],
     environments: async (store, tenantId) =>
       (await store.listEnvironments(tenantId)).map(({ name, isProduction }) => ({
         environment: name,

@@ -67,7 +67,10 @@ const staging = fc.boolean()
 
 const sections = fc.record(
   {
-    settings: fc.record({ lockoutFailures: fc.integer({ min: 3, max: 100 }) }),
+    settings: fc.record({
+      lockoutFailures: fc.integer({ min: 3, max: 100 }),
+      copies: fc.constantFrom('alarm', 'freeze'),
+    }),
     environments: staging.map((isThere) => [
       { environment: 'production', isProduction: true },
       { environment: 'test', isProduction: false },
