@@ -65,6 +65,7 @@ const statusOutput = v.object({
       code: v.optional(v.picklist(Object.keys(ERRORS) as ErrorCode[])),
       since: v.optional(v.number()),
       text: v.optional(v.string()),
+      next: v.optional(v.string()),
     }),
   ),
   troublesLeftOut: v.number(),
@@ -157,14 +158,14 @@ function copyTroubles(relay: Relay, tenant: string, environment: string | undefi
     .filter(({ agent }) => environment === undefined || agent.environment === environment)
     .map((copy) => ({
       state: 'warn',
-      code: 'IDENTITY',
-      leg: errorEntry('IDENTITY').leg,
+      leg: 'agent',
       environment: copy.agent.environment,
       site: copy.agent.site,
       agentId: copy.agent.id,
       what: `${copy.agent.environment} ${copy.agent.site}`,
       since: copy.since,
       text: `There seem to be two of its agent: ${copyText(copy)}.`,
+      next: `sallyport relay revoke agent ${copy.agent.site}, then join anew on the machine that is meant`,
     }))
 }
 

@@ -45,9 +45,9 @@ describe('S14: an agent of which there seem to be two', () => {
     ((await kit.command('audit.list', { action })) as { items: readonly Item[] }).items
   const troubles = async () => {
     const { troubles } = (await kit.command('status.show', {})) as {
-      troubles: readonly { site: string; code: string; state: string; text: string }[]
+      troubles: readonly { site: string; leg: string; state: string; next: string }[]
     }
-    return troubles.map(({ site, code, state }) => [site, code, state])
+    return troubles.map(({ site, leg, state, next }) => [site, leg, state, next])
   }
   const echoes = async (port: number) => {
     const { socket, closed } = await dial(port)
@@ -62,7 +62,14 @@ describe('S14: an agent of which there seem to be two', () => {
     const [item] = await records('agent.copied')
     assert.deepEqual([item?.object, item?.outcome, item?.source], ['berlin', 'IDENTITY', '198.51.100.9'])
     assert.equal(item?.detail, `${id}: a certificate came that was replaced long ago, from 198.51.100.9`)
-    assert.deepEqual(await troubles(), [['berlin', 'IDENTITY', 'warn']])
+    assert.deepEqual(await troubles(), [
+      [
+        'berlin',
+        'agent',
+        'warn',
+        'sallyport relay revoke agent berlin, then join anew on the machine that is meant',
+      ],
+    ])
     const { response, copies } = (await kit.command('copies.show', {})) as {
       response: string
       copies: readonly { site: string; agent: string }[]
