@@ -102,6 +102,12 @@ export class Copies {
       this.#note(agent, 'certificate', [source])
   }
 
+  /** The agent is revoked: neither of the two is anybody any more. */
+  forget(agent: Pick<CopiedAgent, 'tenantId' | 'id'>): void {
+    const key = keyOf(agent)
+    for (const map of [this.#found, this.#told, this.#superseded]) map.delete(key)
+  }
+
   /** Those of the last 24 hours. */
   list(): readonly Copy[] {
     const from = this.#effects.date() - SHOWN_MS
@@ -132,6 +138,6 @@ function put<V>(map: Map<string, V>, key: string, value: V, most: number): void 
   if (map.size > most && oldest !== undefined) map.delete(oldest)
 }
 
-function keyOf({ tenantId, id }: CopiedAgent): string {
+function keyOf({ tenantId, id }: Pick<CopiedAgent, 'tenantId' | 'id'>): string {
   return `${tenantId}/${id}`
 }

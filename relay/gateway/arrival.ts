@@ -31,10 +31,9 @@ export function createArrive({ proxies, effects, log }: ArrivalOptions): Arrive 
   return (socket, arrived) => {
     const peer = sourceAddress(socket)
     const ip = parseIp(peer)
-    if (ip === undefined || !proxies.some((range) => cidrContains(range, ip))) {
-      arrived(peer, NOTHING)
-      return
-    }
+    // Broken before it was accepted: nobody can say whether it came from a listed proxy.
+    if (ip === undefined) return void socket.destroy()
+    if (!proxies.some((range) => cidrContains(range, ip))) return arrived(peer, NOTHING)
     readHeader(socket, effects, (header) => {
       if (!('refused' in header)) return arrived(header.source ?? peer, header.rest)
       noteRefusal({ proxy: peer, reason: header.refused })
@@ -65,11 +64,14 @@ function readHeader(
     if (view !== 'more') finish(view)
   }
   const onEnd = () => socket.destroy()
+  const ignore = () => undefined
   const cancel = effects.after(HEADER_MS, () =>
     finish({ refused: `no whole header in ${HEADER_MS / 1_000} s` }),
   )
   socket.on('data', onData)
   socket.on('end', onEnd)
+  // Told by 'close'; who takes the socket over has a listener of its own.
+  socket.on('error', ignore)
   socket.once('close', cancel)
   // A listener for streams pauses what it accepts.
   socket.resume()

@@ -74,13 +74,14 @@ export const revokeAgent = operation({
   output: ended,
   place: placeOf,
   async run({ relay, act }, { tenant, environment, agent: named }) {
-    const { store } = relay.authority
+    const { store, copies } = relay.authority
     const agents = await store.listAgents(tenant, { environment })
     let revoked = 0
     let closed = 0
     for (const { id } of agents.filter((agent) => agent.site === named || agent.id === named)) {
       if (await store.revokeAgent(tenant, id, act)) revoked++
       closed += relay.sessions.revoke('agent', tenant, id)
+      copies.forget({ tenantId: tenant, id })
     }
     if (revoked === 0) throw new TunnelError('NOT_FOUND', `There is no agent ${named} that is not revoked.`)
     return { revoked, closed }

@@ -95,6 +95,15 @@ describe('S14: an agent of which there seem to be two', () => {
     assert.equal(items.length, 1)
   })
 
+  it('is over when it is revoked', async () => {
+    await kit.command('agent.revoke', { agent: 'munich' })
+    const { copies } = (await kit.command('copies.show', {})) as { copies: readonly { site: string }[] }
+    assert.deepEqual(
+      copies.map(({ site }) => site),
+      ['berlin'],
+    )
+  })
+
   it('wants a known answer', async () => {
     await assert.rejects(kit.command('copies.set', { response: 'shrug' }), { code: 'INPUT' })
   })

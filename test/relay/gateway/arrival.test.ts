@@ -18,7 +18,6 @@ async function proxied(t: TestContext) {
   let [accepted, closed] = [0, 0]
   const server = net.createServer({ pauseOnConnect: true }, (socket) => {
     accepted++
-    socket.on('error', () => undefined)
     socket.once('close', () => closed++)
     arrive(socket, (source, first) => {
       arrivals.push(`${source} ${Buffer.from(first)}`)
