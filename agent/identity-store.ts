@@ -13,6 +13,7 @@ import { importKey, spkiHash } from '../shared/identity/keys.ts'
 import { NAME_PATTERN } from '../shared/identity/names.ts'
 import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
 import { certificateSubject, ID_PATTERN } from '../shared/identity/subject.ts'
+import { fromJson } from '../shared/json.ts'
 import { Secret } from '../shared/secret.ts'
 
 /** All that makes an agent who it is. */
@@ -106,7 +107,7 @@ export async function readIdentity(directory: string): Promise<AgentIdentity | u
     if (isTunnelError(err) && err.code === 'NOT_FOUND') return undefined
     throw err
   }
-  const parsed = v.safeParse(identitySchema, readJson(text), { abortEarly: true })
+  const parsed = fromJson(text, identitySchema)
   if (!parsed.success) throw damaged(path, v.getDotPath(parsed.issues[0]) ?? '(all)')
   const { relays, key, version: _version, kind: _kind, ...rest } = parsed.output
   const identity = { ...rest, addresses: relays, key: new Secret(key) }
@@ -129,15 +130,6 @@ export function belongTogether(identity: AgentIdentity): boolean {
   } catch {
     // What cannot be read does not belong together; what OpenSSL says may quote the key.
     return false
-  }
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // What is no JSON fits no schema either, and is reported there.
-    return undefined
   }
 }
 

@@ -1,3 +1,4 @@
+import { aborted } from '../shared/abort.ts'
 import { TunnelError } from '../shared/errors.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
@@ -131,11 +132,7 @@ export class RunningAgent {
       // A refusal for good: the session goes on until the certificate ends, and the status says why nothing follows.
       if (!stop.signal.aborted) log.error({ err }, 'certificate not renewed')
     })
-    const stopped = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve()
-      else signal.addEventListener('abort', () => resolve(), { once: true })
-    })
-    await Promise.race([stopped, connected])
+    await Promise.race([aborted(signal), connected])
     this.#health[Symbol.dispose]()
     await this.#sessions.drain()
     this.#streams.stop()

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import * as v from 'valibot'
+import type * as v from 'valibot'
 import { realEffects } from '../shared/effects.ts'
 import { TunnelError } from '../shared/errors.ts'
 import { signTranscript } from '../shared/identity/hello-proof.ts'
@@ -18,6 +18,7 @@ import {
   type SealedContent,
   sealedAnswerSchema,
 } from '../shared/identity/sealed-request.ts'
+import { fromJson } from '../shared/json.ts'
 import { type Answer, exchange, type RelayRoad } from '../shared/network/relay-exchange.ts'
 
 /**
@@ -64,20 +65,11 @@ function readAnswer<T extends v.GenericSchema>(
   answer: Answer | undefined,
   schema: T,
 ): v.InferOutput<T> {
-  const parsed = answer?.status === 200 ? v.safeParse(schema, readJson(answer.text)) : undefined
+  const parsed = answer?.status === 200 ? fromJson(answer.text, schema) : undefined
   if (parsed?.success === true) return parsed.output
   const status = answer?.status ?? 0
   throw new TunnelError(
     'PROTOCOL',
     `${formatRelayAddress(address)} answered through the inspector with status ${status} in a form that is not understood.`,
   )
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // What is no JSON fits no schema either, and is reported there.
-    return undefined
-  }
 }

@@ -1,3 +1,4 @@
+import { unlessAborted } from '../shared/abort.ts'
 import type { Effects } from '../shared/effects.ts'
 import type { TunnelError } from '../shared/errors.ts'
 import { formatRelayAddress, type RelayAddress } from '../shared/identity/relay-address.ts'
@@ -276,18 +277,5 @@ export class AgentSessions {
   #leave(standing: Standing): void {
     standing.isLeaving = true
     standing.tunnel.retire(REPLACED_DRAIN_MS)
-  }
-}
-
-/** `promise`, or a rejection with the reason when `signal` aborts first. */
-async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = () => aborted.reject(signal.reason as Error)
-  if (signal.aborted) onAbort()
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }

@@ -1,3 +1,4 @@
+import { aborted } from '../shared/abort.ts'
 import { describeFailure, legText } from '../shared/cli/failure.ts'
 import { parseListenAddress } from '../shared/cli/listen-address.ts'
 import type { Output } from '../shared/cli/output.ts'
@@ -61,10 +62,7 @@ export async function connect(options: ConnectOptions): Promise<void> {
   })
   const address = formatListening(host, forward.port)
   output.result({ listening: address, resource }, `${resource} is at ${address} (Ctrl-C ends it)`)
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
+  await aborted(signal)
   forward.close()
 }
 

@@ -1,3 +1,4 @@
+import { aborted } from '../shared/abort.ts'
 import type { Output } from '../shared/cli/output.ts'
 import { isTunnelError, TunnelError } from '../shared/errors.ts'
 import { largeBody, PATHS, smallRequest } from './http-questions.ts'
@@ -56,10 +57,7 @@ async function askAll(stage: Stage, signal: AbortSignal): Promise<readonly Check
 }
 
 async function untilEnd(stage: Stage, signal: AbortSignal): Promise<void> {
-  const { promise: asked, resolve } = Promise.withResolvers<undefined>()
-  if (signal.aborted) return
-  signal.addEventListener('abort', () => resolve(undefined), { once: true })
-  const error = await Promise.race([asked, stage.ended])
+  const error = await Promise.race([aborted(signal), stage.ended])
   if (error !== undefined) throw error
 }
 

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { aborted } from '../shared/abort.ts'
 import { parseListenAddress } from '../shared/cli/listen-address.ts'
 import type { Output } from '../shared/cli/output.ts'
 import { parseDuration } from '../shared/config/duration.ts'
@@ -84,10 +85,7 @@ export async function up(options: UpOptions): Promise<void> {
     const setup = await firstOwnerLink(relay.people)
     if (setup !== undefined) output.result({ event: 'setup', ...setup }, setupText(setup.url))
     output.result({ event: 'ready' }, 'ready')
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve()
-      else signal.addEventListener('abort', () => resolve(), { once: true })
-    })
+    await aborted(signal)
     output.note('draining: streams may end within 10 s (Ctrl-C again ends at once)')
   } finally {
     await relay.stop()

@@ -2,8 +2,9 @@ import { createReadStream } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import * as v from 'valibot'
+import type * as v from 'valibot'
 import { TunnelError } from '../../shared/errors.ts'
+import { fromJson } from '../../shared/json.ts'
 import {
   type AgentRecord,
   agentFileSchema,
@@ -94,6 +95,6 @@ function recordOf(line: string, end: ChainEnd): AgentRecord {
 
 function parse<Output>(schema: v.GenericSchema<unknown, Output>, line: string): Output | undefined {
   if (line.length > LINE_MAX) return undefined
-  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), schema), line)
+  const parsed = fromJson(line, schema)
   return parsed.success ? parsed.output : undefined
 }

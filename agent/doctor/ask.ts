@@ -91,14 +91,15 @@ export async function ask(
     const { statusCode: status = 0, rawHeaders } = response
     const plain = { status, rawHeaders, headers: response.headers, ms, at }
     if (upgraded !== undefined) return { ...plain, body: '', upgraded }
-    return { ...plain, body: await readLimited(response) }
+    return { ...plain, body: await readBeginning(response) }
   } catch (err) {
     socket.destroy()
     throw err
   }
 }
 
-async function readLimited(response: IncomingMessage): Promise<string> {
+/** The beginning is enough to know who answered. */
+async function readBeginning(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {

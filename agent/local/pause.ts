@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { readPrivateFile, writePrivateFile } from '../../shared/config/private-file.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
+import { fromJson } from '../../shared/json.ts'
 
 /** That an agent is paused, as it stands in the data directory. */
 export interface Pause {
@@ -26,10 +27,8 @@ export function pausePath(directory: string): string {
  */
 export async function readPause(directory: string): Promise<Pause | undefined> {
   try {
-    const parsed = v.safeParse(
-      pauseSchema,
-      parseJson(await readPrivateFile(pausePath(directory), { followLinks: false })),
-    )
+    const text = await readPrivateFile(pausePath(directory), { followLinks: false })
+    const parsed = fromJson(text, pauseSchema)
     return parsed.success ? parsed.output : { since: 0 }
   } catch (err) {
     if (isTunnelError(err) && err.code === 'NOT_FOUND') return undefined
@@ -47,12 +46,4 @@ export async function writePause(directory: string, pause: Pause | undefined): P
     if (cause.code !== 'ENOENT')
       throw new TunnelError('PERMISSIONS', `${pausePath(directory)} stays.`, { cause })
   })
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { relayAddressesSchema } from '../../shared/identity/credentials.ts'
+import { fromJson } from '../../shared/json.ts'
 import { networkChoiceSchema } from '../../shared/network/choice.ts'
 import { parseProxyUrl } from '../../shared/network/route.ts'
 import type { Rules } from '../../shared/policy/rule.ts'
@@ -47,7 +48,7 @@ async function readRules(path: string): Promise<Rules> {
 async function readWays(directory: string): Promise<string[]> {
   const text = await readWhole(join(directory, 'settings.json'))
   // What is not right here, the agent itself complains of when it starts.
-  const parsed = v.safeParse(settingsPart, parseJson(text ?? ''))
+  const parsed = fromJson(text ?? '', settingsPart)
   if (!parsed.success) return []
   const { relays, network } = parsed.output
   if (network.pac !== undefined) {
@@ -58,14 +59,6 @@ async function readWays(directory: string): Promise<string[]> {
   const hosts = relays.map(({ host }) => host)
   const { proxy } = network
   return proxy === undefined || proxy === 'direct' ? hosts : [...hosts, parseProxyUrl(proxy).route.host]
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** The whole file, read with the same care as the rules; undefined where there is none. */

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { TunnelError } from '../../shared/errors.ts'
 import { fingerprint } from '../../shared/identity/keys.ts'
 import { parseName } from '../../shared/identity/names.ts'
+import { fromJson } from '../../shared/json.ts'
 import type { TenantRemoval } from '../store/tenant-removal.ts'
 import type { CertificateAuthority } from './certificate-authority.ts'
 import { isStatementGenuine, signStatement } from './statement.ts'
@@ -63,7 +64,7 @@ function fields(proof: Omit<RemovalProof, 'signature'>): readonly (string | numb
  * @throws {TunnelError} CONFIG where it is none; AUDIT where it was changed or another relay signed it
  */
 export function checkRemovalProof(text: string, certificate: X509Certificate): RemovalProof {
-  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), proofSchema), text)
+  const parsed = fromJson(text, proofSchema)
   if (!parsed.success) throw new TunnelError('CONFIG', 'This is no proof of a removal.')
   const proof = parsed.output
   parseName(proof.tenant, 'tenant')

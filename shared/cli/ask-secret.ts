@@ -1,5 +1,6 @@
 import { createInterface, type Interface } from 'node:readline'
 import { Writable } from 'node:stream'
+import { unlessAborted } from '../abort.ts'
 import { TunnelError } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import type { Terminal } from './terminal.ts'
@@ -31,21 +32,14 @@ export class SecretPrompt implements Disposable {
   async ask(label: string, signal: AbortSignal): Promise<Secret<string>> {
     const { interactive, stderr } = this.#terminal
     if (interactive) stderr.write(`${label}: `)
-    const stop = Promise.withResolvers<never>()
-    const onAbort = () => stop.reject(signal.reason as Error)
-    signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      signal.throwIfAborted()
-      const { value, done } = await Promise.race([this.#answers.next(), stop.promise])
-      if (interactive) stderr.write('\n')
-      const text = done === true ? '' : String(value).trim()
-      if (text === '' || text.length > LINE_MAX) {
-        throw new TunnelError('USAGE', `Standard input has no ${label.toLowerCase()}.`)
-      }
-      return new Secret(text)
-    } finally {
-      signal.removeEventListener('abort', onAbort)
+    signal.throwIfAborted()
+    const { value, done } = await unlessAborted(this.#answers.next(), signal)
+    if (interactive) stderr.write('\n')
+    const text = done === true ? '' : String(value).trim()
+    if (text === '' || text.length > LINE_MAX) {
+      throw new TunnelError('USAGE', `Standard input has no ${label.toLowerCase()}.`)
     }
+    return new Secret(text)
   }
 
   [Symbol.dispose](): void {

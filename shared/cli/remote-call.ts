@@ -9,6 +9,8 @@ import {
   relayHandshakeOptions,
   relayTlsOptions,
 } from '../identity/relay-tls.ts'
+import { fromJson } from '../json.ts'
+import { readLimited } from '../read-limited.ts'
 import type { Secret } from '../secret.ts'
 import { printable } from './printable.ts'
 
@@ -146,19 +148,13 @@ function send({ request, content }: AskedRequest): Promise<IncomingMessage> {
 }
 
 async function readAll(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > ANSWER_MAX_BYTES) throw new TunnelError('PROTOCOL', 'The answer of the relay is too long.')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, length).toString('utf8')
+  const tooLong = () => new TunnelError('PROTOCOL', 'The answer of the relay is too long.')
+  return (await readLimited(response, ANSWER_MAX_BYTES, tooLong)).toString('utf8')
 }
 
 /** What the relay refuses with. It is printed on a terminal: nothing but plain text. */
 function problemOf(status: number, text: string): TunnelError {
-  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), problemSchema), text)
+  const parsed = fromJson(text, problemSchema)
   if (!parsed.success) return notUnderstood(status)
   const { code, detail, next } = parsed.output
   return new TunnelError(code, printable(detail), { next: printable(next) })

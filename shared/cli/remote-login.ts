@@ -5,6 +5,7 @@ import * as v from 'valibot'
 import { makePrivateDirectory, readPrivateFile, writePrivateFile } from '../config/private-file.ts'
 import { isTunnelError, TunnelError } from '../errors.ts'
 import { isServerName, type RelayAddress } from '../identity/relay-address.ts'
+import { fromJson } from '../json.ts'
 import { Secret } from '../secret.ts'
 
 /** What a login at a relay left on this machine for commands with `--relay`. */
@@ -67,7 +68,7 @@ export async function readLogin(directory: string, address: RelayAddress): Promi
       throw error
     },
   )
-  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), fileSchema), text)
+  const parsed = fromJson(text, fileSchema)
   if (!parsed.success) throw new TunnelError('LOGIN', 'The stored login is damaged.', { next })
   const { token, ca, person, expiresAt } = parsed.output
   return { address, token: new Secret(token), ca, person, expiresAt }

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
-import type { Readable } from 'node:stream'
-import { TunnelError } from '../errors.ts'
+import { addAbortSignal, type Readable } from 'node:stream'
+import { isTunnelError, TunnelError } from '../errors.ts'
+import { readLimited } from '../read-limited.ts'
 import { Secret } from '../secret.ts'
 
 /** Join strings and passwords are far shorter. */
@@ -22,43 +23,20 @@ export interface SecretInputOptions {
 export async function readSecret(path: string, options: SecretInputOptions): Promise<Secret<string>> {
   const { stdin, signal, maxBytes = MAX_SECRET_BYTES } = options
   const source = path === '-' ? 'standard input' : path
-  const bytes = await readLimited(path === '-' ? stdin : createReadStream(path), maxBytes, signal).catch(
-    (cause: unknown) => {
-      signal.throwIfAborted()
-      throw new TunnelError('USAGE', `Cannot read the secret from ${source}.`, {
-        cause,
-        next: 'is the path right, and may this user read it?',
-      })
-    },
-  )
-  if (bytes === undefined) throw new TunnelError('USAGE', `More than ${maxBytes} bytes in ${source}.`)
+  const stream = addAbortSignal(signal, path === '-' ? stdin : createReadStream(path))
+  const tooLong = () => new TunnelError('USAGE', `More than ${maxBytes} bytes in ${source}.`)
+  const bytes = await readLimited(stream, maxBytes, tooLong).catch((cause: unknown) => {
+    signal.throwIfAborted()
+    if (isTunnelError(cause)) throw cause
+    throw new TunnelError('USAGE', `Cannot read the secret from ${source}.`, {
+      cause,
+      next: 'is the path right, and may this user read it?',
+    })
+  })
   const text = decode(bytes, source).trim()
   if (text === '')
     throw new TunnelError('USAGE', `Nothing in ${source}.`, { next: 'write the secret there, on one line' })
   return new Secret(text)
-}
-
-/** All of `stream`, or undefined where it holds more than `maxBytes`. */
-async function readLimited(
-  stream: Readable,
-  maxBytes: number,
-  signal: AbortSignal,
-): Promise<Buffer | undefined> {
-  const stop = () => stream.destroy(signal.reason as Error)
-  if (signal.aborted) stop()
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    const chunks: Buffer[] = []
-    let length = 0
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      length += chunk.length
-      if (length > maxBytes) return undefined
-      chunks.push(chunk)
-    }
-    return Buffer.concat(chunks)
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
 }
 
 function decode(bytes: Buffer, source: string): string {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import * as v from 'valibot'
 import { ERRORS, type ErrorCode, isTunnelError, type Leg, TunnelError } from '../errors.ts'
+import { readLimited } from '../read-limited.ts'
 
 /** Most bytes of a request's parameters. */
 export const MAX_REQUEST_BYTES = 1024 * 1024
@@ -68,12 +69,5 @@ export async function readBody(message: IncomingMessage, maxBytes: number): Prom
     new TunnelError('PROTOCOL', `A message on the control channel is longer than ${maxBytes} bytes.`)
   // Before the first byte is read, an answer can still be sent.
   if (Number(message.headers['content-length']) > maxBytes) throw tooLong()
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of message as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > maxBytes) throw tooLong()
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, length)
+  return await readLimited(message, maxBytes, tooLong)
 }

@@ -4,6 +4,7 @@ import https from 'node:https'
 import { getCACertificates } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { isTunnelError, TunnelError } from '../errors.ts'
+import { readLimited } from '../read-limited.ts'
 import { PAC_LIMITS } from './pac-script.ts'
 import { printable } from './proxy-answer.ts'
 
@@ -51,7 +52,9 @@ async function download(source: string, roots: readonly string[], signal: AbortS
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     const answer = await get(url, roots, signal)
     const status = answer.statusCode ?? 0
-    if (status === 200) return readAll(answer, source)
+    if (status === 200) {
+      return (await readLimited(answer, PAC_LIMITS.scriptBytes, () => tooLong(source))).toString('utf8')
+    }
     answer.destroy()
     const { location } = answer.headers
     if (status < 300 || status > 399 || location === undefined) {
@@ -79,17 +82,6 @@ async function get(url: URL, roots: readonly string[], signal: AbortSignal): Pro
       : http.request(url, common)
   request.on('error', reject).on('response', resolve).end()
   return promise
-}
-
-async function readAll(answer: http.IncomingMessage, source: string): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > PAC_LIMITS.scriptBytes) throw tooLong(source)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function tooLong(source: string): TunnelError {

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { ERRORS, type ErrorCode, TunnelError } from '../errors.ts'
 import { formatRelayAddress, type RelayAddress } from '../identity/relay-address.ts'
+import { fromJson } from '../json.ts'
 import type { Answer } from './relay-exchange.ts'
 
 /** The part of a problem document (RFC 9457) that is understood; `code` is ours. */
@@ -23,25 +24,15 @@ export function readAnswer<T extends v.GenericSchema>(
   schema: T,
   asked: { readonly address: RelayAddress; readonly path: string },
 ): v.InferOutput<T> {
-  const content = readJson(text)
   if (status === 200) {
-    const parsed = v.safeParse(schema, content, { abortEarly: true })
+    const parsed = fromJson(text, schema)
     if (parsed.success) return parsed.output
     throw notUnderstood(asked, status)
   }
-  const problem = v.safeParse(problemSchema, content, { abortEarly: true })
+  const problem = fromJson(text, problemSchema)
   if (!problem.success) throw notUnderstood(asked, status)
   // It is printed on a terminal: nothing but plain text.
   throw new TunnelError(problem.output.code, problem.output.detail.replaceAll(/[^ -~]/g, '?'))
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // What is no JSON fits no schema either, and is reported there.
-    return undefined
-  }
 }
 
 function notUnderstood(

@@ -3,6 +3,7 @@ import { TunnelError } from '../errors.ts'
 import { ENROLLMENT_BODY_MAX_BYTES } from '../identity/enrollment-messages.ts'
 import { formatRelayAddress, type RelayAddress } from '../identity/relay-address.ts'
 import { type ClientIdentity, type RelayTrust, relayConnectError } from '../identity/relay-tls.ts'
+import { readLimited } from '../read-limited.ts'
 import { DIRECT_NETWORK, type Network } from './network.ts'
 import { secureToRelay } from './secure.ts'
 
@@ -69,22 +70,13 @@ export async function exchange(road: RelayRoad, asked: ExchangeRequest): Promise
     outgoing.on('error', reject).on('response', resolve).end(body)
     const incoming = await promise
     try {
-      return { status: incoming.statusCode ?? 0, text: await readLimited(incoming) }
+      const tooLong = () => new TunnelError('PROTOCOL', 'The answer is too long.')
+      const text = await readLimited(incoming, ENROLLMENT_BODY_MAX_BYTES, tooLong)
+      return { status: incoming.statusCode ?? 0, text: text.toString('utf8') }
     } finally {
       outgoing.destroy()
     }
   } catch (err) {
     throw relayConnectError(signal.aborted ? signal.reason : err, address)
   }
-}
-
-async function readLimited(incoming: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > ENROLLMENT_BODY_MAX_BYTES) throw new TunnelError('PROTOCOL', 'The answer is too long.')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }

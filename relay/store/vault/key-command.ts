@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import * as v from 'valibot'
 import { TunnelError } from '../../../shared/errors.ts'
+import { fromJson } from '../../../shared/json.ts'
+import { readLimited } from '../../../shared/read-limited.ts'
 import { KEY_BYTES } from './envelope.ts'
 import type { KeyWrapper } from './master-key.ts'
 
@@ -23,7 +25,7 @@ export function commandWrapper(program: string): KeyWrapper {
   const ask = async (verb: 'wrap' | 'unwrap', data: Uint8Array, belonging: readonly unknown[]) => {
     const request = { data: Buffer.from(data).toString('base64'), context: JSON.stringify(belonging) }
     const text = await run(program, verb, `${JSON.stringify(request)}\n`)
-    const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), answerSchema), text)
+    const parsed = fromJson(text, answerSchema)
     if (parsed.success) return Buffer.from(parsed.output.data, 'base64')
     throw failure(program, verb, 'its answer is not {"data": BASE64}')
   }
@@ -38,6 +40,10 @@ export function commandWrapper(program: string): KeyWrapper {
   }
 }
 
+function tooLong(): Error {
+  return new Error(`its answer is longer than ${ANSWER_MAX_BYTES} bytes`)
+}
+
 async function run(program: string, verb: string, input: string): Promise<string> {
   const child = spawn(program, [verb], {
     stdio: ['pipe', 'pipe', 'ignore'],
@@ -48,25 +54,17 @@ async function run(program: string, verb: string, input: string): Promise<string
     // A program that reads nothing ends the pipe; its status tells the rest.
     child.stdin.on('error', () => undefined)
     child.stdin.end(input)
-    const [answer, [status]] = await Promise.all([readAll(child.stdout), once(child, 'close')])
-    if (status === 0) return answer
+    const [answer, [status]] = await Promise.all([
+      readLimited(child.stdout, ANSWER_MAX_BYTES, tooLong),
+      once(child, 'close'),
+    ])
+    if (status === 0) return answer.toString('utf8')
     throw new Error(`it ended with status ${status}`)
   } catch (cause) {
     child.kill('SIGKILL')
     const isLate = (cause as Error).name === 'AbortError'
     throw failure(program, verb, isLate ? `it took more than ${TIMEOUT_MS} ms` : (cause as Error).message)
   }
-}
-
-async function readAll(stream: AsyncIterable<Buffer>): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of stream) {
-    length += chunk.length
-    if (length > ANSWER_MAX_BYTES) throw new Error(`its answer is longer than ${ANSWER_MAX_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function failure(program: string, verb: string, what: string): TunnelError {
