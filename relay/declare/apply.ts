@@ -37,7 +37,7 @@ export async function applyDocument(
   const { relay, act } = context
   const { store } = relay.authority
   const draft = await draftOf(context, store, tenantId, document)
-  if (draft.digest !== digest) throw otherPlan()
+  requirePlan(digest, draft)
   if (draft.changes.length === 0) return { ...draft, issued: [], warnings: [] }
   await checkRights(context, draft)
   await checkListening(draft.changes)
@@ -51,7 +51,7 @@ export async function applyDocument(
   await store.together(tenantId, hasSecrets, async (inside) => {
     // Everybody else waits from here on, so what is read now is what is changed.
     const now = await draftOf(context, inside, tenantId, document)
-    if (now.digest !== digest) throw otherPlan()
+    requirePlan(digest, now)
     for (const change of now.changes)
       await make(change, { relay, store: inside, tenantId, act, secrets, ...done })
   })
@@ -59,14 +59,12 @@ export async function applyDocument(
   return { ...draft, issued: done.issued, warnings: await follow(context, tenantId, done) }
 }
 
-function otherPlan(): TunnelError {
-  return new TunnelError(
-    'CONFLICT',
-    'What the plan was made of has changed meanwhile; nothing was changed.',
-    {
-      next: 'look at the plan of now: sallyport plan FILE',
-    },
-  )
+/** @throws {TunnelError} CONFLICT */
+function requirePlan(meant: string, { digest: found }: Draft): void {
+  if (found === meant) return
+  throw new TunnelError('CONFLICT', 'What the plan was made of has changed meanwhile; nothing was changed.', {
+    next: 'look at the plan of now: sallyport plan FILE',
+  })
 }
 
 /** @throws {TunnelError} FORBIDDEN, LOGIN_AGAIN naming the change and what it needs */

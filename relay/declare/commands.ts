@@ -51,7 +51,9 @@ export async function apply(options: ApplyOptions): Promise<void> {
   const { file, output, yes = false, terminal } = options
   const declared = await readDeclaredFile(file, options)
   const whole = await planAll(options, declared)
-  if (options.plan !== undefined && options.plan !== whole.digest) {
+  const { plan: meant = whole.digest } = options
+  const { digest: found } = whole
+  if (found !== meant) {
     throw new TunnelError('CONFLICT', 'This is not the plan of now; nothing was changed.', {
       next: `sallyport plan ${file}`,
     })

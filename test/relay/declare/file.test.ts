@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import fc from 'fast-check'
 import { parse } from 'smol-toml'
 import { readDeclaredFile } from '../../../relay/declare/file.ts'
 import { formatDeclared, planLines } from '../../../relay/declare/text.ts'
@@ -110,6 +111,27 @@ describe('a file of declarations', () => {
       /^USAGE relay\.toml has more than 1048576 bytes\.$/,
     )
     await assert.rejects(readDeclaredFile(join(directory, 'none.toml'), surroundings), { code: 'USAGE' })
+  })
+
+  it('that was cut or written over anywhere is taken, or refused as what it is', async () => {
+    const whole = formatDeclared({
+      default: {
+        settings: { lockoutFailures: 5 },
+        grants: [{ environment: 'test', connector: 'app', resource: 'hq/db', hours: 'mon 08:00-09:00 UTC' }],
+        freezes: [{ kind: 'tenant', reason: 'x' }],
+      },
+    })
+    const text = fc
+      .tuple(fc.nat(whole.length), fc.nat(20), fc.string({ unit: 'binary', maxLength: 10 }))
+      .map(([at, length, put]) => whole.slice(0, at) + put + whole.slice(at + length))
+    await fc.assert(
+      fc.asyncProperty(text, async (one) => {
+        await read(one, 'fuzz.toml').catch((error: unknown) => {
+          assert.ok(error instanceof TunnelError && ['INPUT', 'USAGE'].includes(error.code), String(error))
+        })
+      }),
+      { numRuns: 300 },
+    )
   })
 
   it('names the line of what only the relay can say', async () => {

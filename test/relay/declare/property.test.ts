@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import * as v from 'valibot'
 import { canonicalContents } from '../../../relay/declare/canonical.ts'
 import { contentsOf, type Document, documentOf, documentSchema } from '../../../relay/declare/document.ts'
+import type { TunnelError } from '../../../shared/errors.ts'
 import { type RelayKit, startKit } from '../../support/relay-kit.ts'
 
 /** Where nothing answers, and nothing is asked: such addresses are refused to deliveries. */
@@ -223,4 +224,38 @@ describe('whatever is declared', () => {
       { numRuns: 40 },
     )
   })
+
+  it('is planned or refused with the member that is wrong, whatever stands in it', async () => {
+    const odd = fc.oneof(
+      fc.jsonValue({ maxDepth: 2 }),
+      fc.constantFrom('', '/', 'a/b', '::', '0', -1, 'mon-fri 25:00-26:00 X'),
+    )
+    const broken = fc
+      .tuple(declared, fc.array(fc.nat(30), { maxLength: 4 }), odd)
+      .map(([document, path, value]) => {
+        const copy = structuredClone(document)
+        put(copy, path, value)
+        return copy
+      })
+    await fc.assert(
+      fc.asyncProperty(broken, async (document) => {
+        await plan(document).catch((error: TunnelError) => {
+          assert.ok(error.code === 'INPUT' && error.field !== undefined, `${error.code} ${error.message}`)
+        })
+      }),
+      { numRuns: 200 },
+    )
+  })
 })
+
+/** Puts a value where a path of positions leads to. */
+function put(whole: object, path: readonly number[], value: unknown): void {
+  const keys = Object.keys(whole)
+  const [position = 0, ...rest] = path
+  const key = keys[position % keys.length]
+  if (key === undefined) return
+  const members = whole as Record<string, unknown>
+  const member = members[key]
+  if (rest.length === 0 || typeof member !== 'object' || member === null) members[key] = value
+  else put(member, rest, value)
+}
