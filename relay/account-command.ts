@@ -2,6 +2,7 @@ import type { ActionContext } from '../shared/cli/action.ts'
 import { SecretPrompt } from '../shared/cli/ask-secret.ts'
 import { parseDuration } from '../shared/config/duration.ts'
 import { writePrivateFile } from '../shared/config/private-file.ts'
+import { askAll } from './ask-all.ts'
 import { askRelay, type CommandContext } from './ask-relay.ts'
 import {
   addKey,
@@ -35,9 +36,15 @@ function asking({ signal, output }: ActionContext, { relay }: AccountFlags): Com
 /** `sallyport account show`. */
 export async function show(context: ActionContext, flags: AccountFlags): Promise<void> {
   const { tenant } = flags
-  const { factors, recoveryCodes } = await askRelay(asking(context, flags), listFactors, { tenant })
-  const { sessions } = await askRelay(asking(context, flags), listSessions, { tenant })
-  const { keys } = await askRelay(asking(context, flags), listKeys, { tenant })
+  const of = asking(context, flags)
+  let recoveryCodes = 0
+  const factors = await askAll(async (page) => {
+    const answer = await askRelay(of, listFactors, { tenant, ...page })
+    recoveryCodes = answer.recoveryCodes
+    return answer
+  })
+  const sessions = await askAll((page) => askRelay(of, listSessions, { tenant, ...page }))
+  const keys = await askAll((page) => askRelay(of, listKeys, { tenant, ...page }))
   context.output.result({ factors, recoveryCodes, sessions, keys }, [
     ...factors.map(({ id, kind, name }) => `factor   ${id}  ${kind}  ${name}`),
     `recovery codes left: ${recoveryCodes}`,

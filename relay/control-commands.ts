@@ -2,16 +2,17 @@ import type * as v from 'valibot'
 import { parseDuration } from '../shared/config/duration.ts'
 import { writePrivateFile } from '../shared/config/private-file.ts'
 import { TunnelError } from '../shared/errors.ts'
+import { askAll } from './ask-all.ts'
 import { type Asked, askRelay, type CommandContext } from './ask-relay.ts'
 import { JOIN_TTL } from './authority/invite.ts'
 import {
   addConnector,
   inviteAgent,
-  type publicationRows,
+  type publicationRow,
   revokeAgent,
   revokeConnector,
-  showInventory,
 } from './operations/identities.ts'
+import { listAgents, listConnectors, listPublications, listSites } from './operations/inventory.ts'
 import { addPublication, removePublication } from './operations/publications.ts'
 
 interface Context extends CommandContext {
@@ -95,7 +96,15 @@ export async function revoke(options: Context & { kind: string; name: string }):
 
 /** `sallyport relay list`. */
 export async function list(options: ViewContext): Promise<void> {
-  const answer = await call(options, showInventory, {})
+  const allOf = <Item>(operation: Asked<{ items: Item[]; next?: string | undefined }>) =>
+    askAll((page) => call(options, operation, page))
+  const answer = {
+    tenant: options.tenant,
+    sites: (await allOf(listSites)).map(({ site }) => site),
+    agents: await allOf(listAgents),
+    connectors: await allOf(listConnectors),
+    publications: await allOf(listPublications),
+  }
   const lines = [
     ...answer.agents.map(
       ({ environment, site, id, notAfter, revoked }) =>
@@ -111,7 +120,7 @@ export async function list(options: ViewContext): Promise<void> {
 }
 
 /** Them for people. */
-export function publicationLines(rows: v.InferOutput<typeof publicationRows>): string[] {
+export function publicationLines(rows: readonly v.InferOutput<typeof publicationRow>[]): string[] {
   return rows.map(
     ({ environment, site, resource, kind, address, error }) =>
       `published  ${environment}  ${site}/${resource}  ${where(kind, address)}${error === undefined ? '' : `  NOT OPEN: ${error}`}`,

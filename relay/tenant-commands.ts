@@ -1,4 +1,5 @@
 import { TunnelError } from '../shared/errors.ts'
+import { askAll } from './ask-all.ts'
 import { askRelay, type CommandContext } from './ask-relay.ts'
 import {
   addEnvironment,
@@ -21,10 +22,10 @@ export async function tenantAdd(options: CommandContext & { name: string }): Pro
 
 /** `sallyport relay tenant list`. */
 export async function tenantList(options: CommandContext): Promise<void> {
-  const answer = await askRelay(options, listTenants, {})
+  const tenants = await askAll((page) => askRelay(options, listTenants, page))
   options.output.result(
-    answer,
-    answer.tenants.map(
+    { tenants },
+    tenants.map(
       ({ name, sites, agents, connectors, publications }) =>
         `${name}  sites ${sites}, agents ${agents}, connectors ${connectors}, publications ${publications}`,
     ),
@@ -47,7 +48,7 @@ export async function environmentAdd(
 /** `sallyport relay env list`. */
 export async function environmentList(options: TenantContext): Promise<void> {
   const { tenant, output } = options
-  const { environments } = await askRelay(options, listEnvironments, { tenant })
+  const environments = await askAll((page) => askRelay(options, listEnvironments, { tenant, ...page }))
   output.result(
     { tenant, environments },
     environments.map(({ name, isProduction }) => `${name}${isProduction ? '  production' : ''}`),

@@ -6,6 +6,7 @@ import { confirm } from '../../shared/cli/confirm.ts'
 import type { Terminal } from '../../shared/cli/terminal.ts'
 import { writePrivateFile } from '../../shared/config/private-file.ts'
 import { TunnelError } from '../../shared/errors.ts'
+import { askAll } from '../ask-all.ts'
 import { askRelay, type CommandContext } from '../ask-relay.ts'
 import { applyDeclaration, exportDeclaration, planDeclaration } from '../operations/declare.ts'
 import { listTenants } from '../operations/tenants.ts'
@@ -80,7 +81,7 @@ export async function exportDeclared(
 ): Promise<void> {
   const { output, allTenants = false } = options
   const names = allTenants
-    ? (await askRelay(options, listTenants, {})).tenants.map(({ name }) => name)
+    ? (await askAll((page) => askRelay(options, listTenants, page))).map(({ name }) => name)
     : options.tenant
   const tenants: Record<string, Document> = {}
   for (const tenant of names) {

@@ -1,11 +1,11 @@
 import * as v from 'valibot'
 import { TunnelError } from '../../shared/errors.ts'
 import { formatCredentials } from '../../shared/identity/credentials.ts'
-import { formatResourceName, parseResourceName } from '../../shared/identity/names.ts'
+import { parseResourceName } from '../../shared/identity/names.ts'
 import { createJoinString, GRANTS_MAX, issueConnector, JOIN_TTL } from '../authority/invite.ts'
 import { issueTokenConnector } from '../machines/token-connector.ts'
 import type { Relay } from '../relay.ts'
-import { ms, placeFields, placeOf, requireTenant, text, viewFields } from './input.ts'
+import { ms, placeFields, placeOf, text } from './input.ts'
 import { operation } from './operation.ts'
 
 const ENVIRONMENT_PATH = '/tenants/{tenant}/environments/{environment}'
@@ -106,76 +106,14 @@ export const revokeConnector = operation({
   },
 })
 
-/** Rows of what is published. */
-export const publicationRows = v.array(
-  v.object({
-    environment: v.string(),
-    site: v.string(),
-    resource: v.string(),
-    kind: v.string(),
-    address: v.string(),
-    error: v.optional(v.string()),
-  }),
-)
-
-export const showInventory = operation({
-  name: 'inventory.show',
-  summary: 'show sites, agents, connectors and publications',
-  http: { method: 'GET', path: '/tenants/{tenant}/inventory' },
-  right: 'sites:read',
-  input: v.strictObject(viewFields),
-  output: v.object({
-    tenant: v.string(),
-    sites: v.array(v.string()),
-    agents: v.array(
-      v.object({
-        id: v.string(),
-        environment: v.string(),
-        site: v.string(),
-        fingerprint: v.string(),
-        createdAt: ms,
-        notAfter: ms,
-        revoked: v.boolean(),
-      }),
-    ),
-    connectors: v.array(
-      v.object({
-        name: v.string(),
-        environment: v.string(),
-        /** Of its certificate, and when that ends; without them it comes by tokens. */
-        fingerprint: v.optional(v.string()),
-        notAfter: v.optional(ms),
-        revoked: v.boolean(),
-        resources: v.array(v.string()),
-      }),
-    ),
-    publications: publicationRows,
-  }),
-  place: placeOf,
-  async run({ relay }, { tenant, environment }) {
-    const { store } = relay.authority
-    await requireTenant(relay, tenant)
-    const sites = await store.listSites(tenant, environment)
-    const agents = await store.listAgents(tenant, { environment })
-    const connectors = await store.listConnectors(tenant, environment)
-    return {
-      tenant,
-      sites: sites.map(({ name }) => name),
-      agents: agents.map(({ id, environment, site, fingerprint, createdAt, notAfter, revokedAt }) => ({
-        ...{ id, environment, site, fingerprint, createdAt, notAfter },
-        revoked: revokedAt !== undefined,
-      })),
-      connectors: await Promise.all(
-        connectors.map(async ({ id, name, environment, fingerprint, notAfter, revokedAt, secretHash }) => ({
-          ...{ name, environment },
-          ...(secretHash === undefined ? { fingerprint, notAfter } : {}),
-          revoked: revokedAt !== undefined,
-          resources: (await store.listGrants(tenant, id)).map(formatResourceName),
-        })),
-      ),
-      publications: [...(await relay.publications.list(tenant, environment))],
-    }
-  },
+/** What is published. */
+export const publicationRow = v.object({
+  environment: v.string(),
+  site: v.string(),
+  resource: v.string(),
+  kind: v.string(),
+  address: v.string(),
+  error: v.optional(v.string()),
 })
 
 function locationOf({ address }: Relay) {

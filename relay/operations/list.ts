@@ -6,7 +6,8 @@ import { addDelivery, listDeliveries, removeDelivery, testDelivery } from './del
 import { addFreeze, listFreezes, removeFreeze } from './freeze.ts'
 import { approveGrantRequest, listGrantRequests, refuseGrantRequest, requestGrant } from './grant-requests.ts'
 import { addGrant, listGrants, removeGrant } from './grants.ts'
-import { addConnector, inviteAgent, revokeAgent, revokeConnector, showInventory } from './identities.ts'
+import { addConnector, inviteAgent, revokeAgent, revokeConnector } from './identities.ts'
+import { listAgents, listConnectors, listPublications, listSites } from './inventory.ts'
 import { addMachine, listMachines, revokeMachine } from './machines.ts'
 import type { Operation } from './operation.ts'
 import { addOperator, listOperators, removeOperator } from './operators.ts'
@@ -55,7 +56,10 @@ export const OPERATIONS: readonly Operation[] = [
   revokeAgent,
   addConnector,
   revokeConnector,
-  showInventory,
+  listSites,
+  listAgents,
+  listConnectors,
+  listPublications,
   addPublication,
   removePublication,
   showStatus,

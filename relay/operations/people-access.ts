@@ -7,6 +7,7 @@ import { createKey, KEY_LIFE } from '../people/keys.ts'
 import { endSession as endPersonSession, isAlive } from '../people/sessions.ts'
 import { ms, tenantField, tenantPlace, text } from './input.ts'
 import { operation } from './operation.ts'
+import { pageFields, pageOf, pageOutput } from './page.ts'
 import { roleOf, roleOutput } from './people.ts'
 import { oneself } from './people-account.ts'
 
@@ -17,33 +18,30 @@ export const listSessions = operation({
   summary: 'show where one is logged in',
   http: { method: 'GET', path: `${PATH}/sessions` },
   right: 'self',
-  input: v.strictObject(tenantField),
-  output: v.object({
-    sessions: v.array(
-      v.object({
-        session: v.string(),
-        isThis: v.boolean(),
-        carrier: v.string(),
-        how: v.string(),
-        source: v.string(),
-        createdAt: ms,
-        seenAt: ms,
-      }),
-    ),
-  }),
+  input: v.strictObject({ ...tenantField, ...pageFields }),
+  output: pageOutput(
+    v.object({
+      session: v.string(),
+      isThis: v.boolean(),
+      carrier: v.string(),
+      how: v.string(),
+      source: v.string(),
+      createdAt: ms,
+      seenAt: ms,
+    }),
+  ),
   place: tenantPlace,
-  async run(context) {
+  async run(context, page) {
     const { caller, relay, act } = context
     const { tenantId, personId } = oneself(context)
     const sessions = await relay.people.store.listSessions(tenantId, personId)
     const own = caller.kind === 'operator' ? undefined : caller.sessionId
-    return {
-      sessions: sessions
-        .filter((session) => isAlive(session, act.at))
-        .map(({ id, carrier, how, source, createdAt, seenAt }) => ({
-          ...{ session: id, isThis: id === own, carrier, how, source, createdAt, seenAt },
-        })),
-    }
+    const rows = sessions
+      .filter((session) => isAlive(session, act.at))
+      .map(({ id, carrier, how, source, createdAt, seenAt }) => ({
+        ...{ session: id, isThis: id === own, carrier, how, source, createdAt, seenAt },
+      }))
+    return pageOf(rows, ({ session }) => session, page)
   },
 })
 
@@ -111,27 +109,24 @@ export const listKeys = operation({
   summary: 'show the own keys',
   http: { method: 'GET', path: `${PATH}/keys` },
   right: 'self',
-  input: v.strictObject(tenantField),
-  output: v.object({
-    keys: v.array(
-      v.object({
-        id: v.string(),
-        name: v.string(),
-        createdAt: ms,
-        expiresAt: ms,
-        roles: v.array(roleOutput),
-      }),
-    ),
-  }),
+  input: v.strictObject({ ...tenantField, ...pageFields }),
+  output: pageOutput(
+    v.object({
+      id: v.string(),
+      name: v.string(),
+      createdAt: ms,
+      expiresAt: ms,
+      roles: v.array(roleOutput),
+    }),
+  ),
   place: tenantPlace,
-  async run(context) {
+  async run(context, page) {
     const { tenantId, personId } = oneself(context)
     const keys = await context.relay.people.store.listKeys(tenantId, personId)
-    return {
-      keys: keys.map(({ id, name, createdAt, expiresAt, assignments }) => ({
-        ...{ id, name, createdAt, expiresAt, roles: assignments.map(roleOf) },
-      })),
-    }
+    const rows = keys.map(({ id, name, createdAt, expiresAt, assignments }) => ({
+      ...{ id, name, createdAt, expiresAt, roles: assignments.map(roleOf) },
+    }))
+    return pageOf(rows, ({ id }) => id, page)
   },
 })
 

@@ -14,6 +14,7 @@ import { checkNewPassword } from '../people/password.ts'
 import { registrationAnswer } from '../people/webauthn.ts'
 import { ms, tenantField, tenantPlace, text } from './input.ts'
 import { type OperationContext, operation } from './operation.ts'
+import { pageFields, pageOf, pageOutput } from './page.ts'
 
 /** What a person does with the own account. */
 const PATH = '/tenants/{tenant}/me'
@@ -57,18 +58,19 @@ export const listFactors = operation({
   summary: 'show the own second factors, and how many recovery codes are left',
   http: { method: 'GET', path: `${PATH}/factors` },
   right: 'self',
-  input: v.strictObject(tenantField),
+  input: v.strictObject({ ...tenantField, ...pageFields }),
   output: v.object({
-    factors: v.array(v.object({ id: v.string(), kind: v.string(), name: v.string(), createdAt: ms })),
+    ...pageOutput(v.object({ id: v.string(), kind: v.string(), name: v.string(), createdAt: ms })).entries,
     recoveryCodes: v.number(),
   }),
   place: tenantPlace,
-  async run(context) {
+  async run(context, page) {
     const { store } = context.relay.people
     const { tenantId, personId } = oneself(context)
     const factors = (await store.listFactors(tenantId, personId)).filter(({ isConfirmed }) => isConfirmed)
+    const rows = factors.map(({ id, kind, name, createdAt }) => ({ id, kind, name, createdAt }))
     return {
-      factors: factors.map(({ id, kind, name, createdAt }) => ({ id, kind, name, createdAt })),
+      ...pageOf(rows, ({ id }) => id, page),
       recoveryCodes: await store.countRecoveryCodes(tenantId, personId),
     }
   },

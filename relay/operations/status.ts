@@ -9,7 +9,7 @@ import type { LiveSession } from '../gateway/sessions.ts'
 import type { Relay } from '../relay.ts'
 import { presentSupport, supportNow } from '../support/present.ts'
 import { copiesOf } from './copies.ts'
-import { publicationRows } from './identities.ts'
+import { publicationRow } from './identities.ts'
 import { placeOf, requireTenant, viewFields } from './input.ts'
 import { operation } from './operation.ts'
 
@@ -72,7 +72,7 @@ const statusOutput = v.object({
   sessions: v.array(sessionRow),
   waiting: v.number(),
   resumes: resumeSummary,
-  publications: publicationRows,
+  publications: v.array(publicationRow),
   /** Who helps now, or may. */
   support: v.array(presentSupport),
 })

@@ -6,6 +6,7 @@ import { makeRemovalProof, type RemovalProof } from '../authority/removal-proof.
 import type { Relay } from '../relay.ts'
 import { ms, requireTenant, tenantField, tenantPlace, text } from './input.ts'
 import { operation } from './operation.ts'
+import { pageFields, pageOf, pageOutput } from './page.ts'
 
 const tenantInput = v.strictObject({ tenant: text })
 
@@ -30,29 +31,27 @@ export const listTenants = operation({
   summary: 'show the tenants and how much each has',
   http: { method: 'GET', path: '/tenants' },
   right: 'relay:read',
-  input: v.strictObject({}),
-  output: v.object({
-    tenants: v.array(
-      v.object({
-        name: v.string(),
-        createdAt: ms,
-        sites: v.number(),
-        agents: v.number(),
-        connectors: v.number(),
-        publications: v.number(),
-      }),
-    ),
-  }),
+  input: v.strictObject(pageFields),
+  output: pageOutput(
+    v.object({
+      name: v.string(),
+      createdAt: ms,
+      sites: v.number(),
+      agents: v.number(),
+      connectors: v.number(),
+      publications: v.number(),
+    }),
+  ),
   place: ofRelay,
-  async run({ relay, act }) {
+  async run({ relay, act }, page) {
     const { store } = relay.authority
-    const tenants = await store.relay.listTenants()
-    const rows = tenants.map(async ({ id, createdAt }) => ({
+    const { items, ...rest } = pageOf(await store.relay.listTenants(), ({ id }) => id, page)
+    const rows = items.map(async ({ id, createdAt }) => ({
       name: id,
       createdAt,
       ...(await store.counts(id, act.at)),
     }))
-    return { tenants: await Promise.all(rows) }
+    return { items: await Promise.all(rows), ...rest }
   },
 })
 
@@ -130,15 +129,12 @@ export const listEnvironments = operation({
   summary: 'show the environments of a tenant',
   http: { method: 'GET', path: '/tenants/{tenant}/environments' },
   right: 'tenant:read',
-  input: v.strictObject(tenantField),
-  output: v.object({
-    tenant: v.string(),
-    environments: v.array(v.object({ name: v.string(), isProduction: v.boolean() })),
-  }),
+  input: v.strictObject({ ...tenantField, ...pageFields }),
+  output: pageOutput(v.object({ name: v.string(), isProduction: v.boolean() })),
   place: tenantPlace,
-  async run({ relay }, { tenant }) {
+  async run({ relay }, { tenant, ...page }) {
     await requireTenant(relay, tenant)
-    return { tenant, environments: [...(await relay.authority.store.listEnvironments(tenant))] }
+    return pageOf(await relay.authority.store.listEnvironments(tenant), ({ name }) => name, page)
   },
 })
 

@@ -89,11 +89,11 @@ describe('tenants and environments on one relay', () => {
   })
 
   it('commands about one tenant neither show nor end what is of another', async () => {
-    const list = (await kit.command('inventory.show', { tenant: 'there' })) as {
-      connectors: { name: string }[]
+    const list = (await kit.command('connector.list', { tenant: 'there' })) as {
+      items: { name: string }[]
     }
     assert.deepEqual(
-      list.connectors.map(({ name }) => name),
+      list.items.map(({ name }) => name),
       ['app'],
     )
     const status = (await kit.command('status.show', { tenant: 'there' })) as { sessions: { name: string }[] }
@@ -101,7 +101,7 @@ describe('tenants and environments on one relay', () => {
     await assert.rejects(kit.command('connector.revoke', { ...THERE, connector: 'second' }), {
       code: 'NOT_FOUND',
     })
-    await assert.rejects(kit.command('inventory.show', { tenant: 'nowhere' }), { code: 'NOT_FOUND' })
+    await assert.rejects(kit.command('site.list', { tenant: 'nowhere' }), { code: 'NOT_FOUND' })
   })
 
   it("S12: a certificate of this relay's CA that names another tenant is refused like a made-up id, and audited", async () => {
@@ -198,7 +198,7 @@ describe('tenants and environments on one relay', () => {
       proof: { tenant: string; removed: Record<string, number> }
     }
     assert.deepEqual([proof.tenant, proof.removed.agents, proof.removed.connectors], ['gone', 1, 1])
-    await assert.rejects(kit.command('inventory.show', { tenant: 'gone' }), { code: 'NOT_FOUND' })
+    await assert.rejects(kit.command('site.list', { tenant: 'gone' }), { code: 'NOT_FOUND' })
     bystander.write('still here')
     assert.equal(String((await within(once(bystander, 'data'), 'an echo'))[0]), 'still here')
     bystander.destroy()

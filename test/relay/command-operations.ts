@@ -70,7 +70,7 @@ export const COMMANDS: readonly CommandRow[] = [
   { line: 'relay unpublish hq/db', asks: 'publication.remove' },
   { line: 'relay revoke agent hq', asks: 'agent.revoke' },
   { line: 'relay revoke connector ci', asks: 'connector.revoke' },
-  { line: 'relay list', asks: 'inventory.show' },
+  { line: 'relay list', asks: 'site.list', later: ['agent.list', 'connector.list', 'publication.list'] },
   { line: 'relay status', asks: 'status.show' },
   { line: 'relay tenant add acme', asks: 'tenant.add' },
   { line: 'relay tenant list', asks: 'tenant.list' },

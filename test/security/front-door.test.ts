@@ -152,8 +152,8 @@ describe('TLS that is passed through by its name', () => {
     await agent.connected()
     const client = tcpEnd(await secure(kit, { servername: OWN, ca: target.cert }))
     await echoes(client, 'again')
-    const { publications } = (await kit.command('inventory.show', {})) as { publications: { kind: string }[] }
-    assert.ok(publications.some(({ kind }) => kind === 'sni'))
+    const { items } = (await kit.command('publication.list', {})) as { items: { kind: string }[] }
+    assert.ok(items.some(({ kind }) => kind === 'sni'))
     await kit.command('publication.remove', { resource: 'berlin/db' })
     await echoes(client, 'what is open goes on')
     client.socket.destroy()

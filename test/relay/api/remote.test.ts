@@ -106,8 +106,8 @@ describe('a call to another relay', () => {
 
   it('gives what the operation gives, or refuses as the relay does', async () => {
     const token = api.callers.withRole('auditor')
-    const answer = (await callRemote(loginOf(token), request, { signal })) as { environments: object[] }
-    assert.equal(answer.environments.length, 3)
+    const answer = (await callRemote(loginOf(token), request, { signal })) as { items: object[] }
+    assert.equal(answer.items.length, 3)
     await assert.rejects(callRemote(loginOf('wrong'), request, { signal }), { code: 'LOGIN' })
     const foreign = remoteRequest(listEnvironments, { tenant: 'other' })
     await assert.rejects(callRemote(loginOf(token), foreign, { signal }), { code: 'NOT_FOUND' })

@@ -148,7 +148,7 @@ describe('a machine asks the API', () => {
     const { status, body } = await askToken(kit, form)
     assert.deepEqual([status, body.token_type, body.expires_in], [200, 'Bearer', 900])
     const bearer = String(body.access_token)
-    const inventory = () => kit.ask('GET', '/tenants/default/inventory', undefined, { bearer })
+    const inventory = () => kit.ask('GET', '/tenants/default/sites', undefined, { bearer })
     assert.equal((await inventory()).status, 200)
     const write = await kit.ask('POST', '/tenants', { tenant: 'new' }, { bearer })
     assert.equal(write.status, 404, write.text)
@@ -163,7 +163,7 @@ describe('a machine asks the API', () => {
     const { kit, form } = await kitWith(t, 'auditor', false)
     const bearer = String((await askToken(kit, form)).body.access_token)
     const inventory = async (environment: string) =>
-      (await kit.ask('GET', `/tenants/default/inventory?environment=${environment}`, undefined, { bearer }))
+      (await kit.ask('GET', `/tenants/default/sites?environment=${environment}`, undefined, { bearer }))
         .status
     assert.deepEqual([await inventory('test'), await inventory('production')], [200, 403])
   })

@@ -66,7 +66,7 @@ describe('the tokens of machines, asked for by openid-client', () => {
       await oauth.fetchProtectedResource(
         config,
         token,
-        new URL('/api/v1/tenants/default/inventory', issuer()),
+        new URL('/api/v1/tenants/default/sites', issuer()),
         'GET',
       )
     ).status
@@ -128,7 +128,7 @@ describe('the tokens of machines, asked for by openid-client', () => {
 
   it('Basic opens nothing but the route for tokens', async () => {
     const authorization = `Basic ${Buffer.from(`${machine.clientId}:${machine.clientSecret}`).toString('base64')}`
-    const answer = await fetchAs()(`${issuer()}api/v1/tenants/default/inventory`, {
+    const answer = await fetchAs()(`${issuer()}api/v1/tenants/default/sites`, {
       headers: { authorization },
     })
     assert.equal(answer.status, 401)

@@ -4,7 +4,8 @@ import { newestCheckpoint } from '../../../relay/audit/checkpoint.ts'
 import { checkpointJson } from '../../../relay/audit/format.ts'
 import { RELAY_CHAIN } from '../../../relay/audit/record.ts'
 import { listAudit, showCheckpoint, verifyAudit } from '../../../relay/operations/audit.ts'
-import { addConnector, revokeAgent, showInventory } from '../../../relay/operations/identities.ts'
+import { addConnector, revokeAgent } from '../../../relay/operations/identities.ts'
+import { listSites } from '../../../relay/operations/inventory.ts'
 import type { Caller, Operation } from '../../../relay/operations/operation.ts'
 import { runOperation } from '../../../relay/operations/run.ts'
 import { addEnvironment } from '../../../relay/operations/tenants.ts'
@@ -43,7 +44,7 @@ test('what is refused for want of a right, of a login or of sense leaves a recor
   await kit.command('tenant.add', { tenant: 'acme' })
   const connector = { connector: 'app', resources: ['hq/db'] }
   await assert.rejects(ask(kit, addConnector, connector, auditor), { code: 'FORBIDDEN' })
-  await assert.rejects(ask(kit, showInventory, { tenant: 'acme' }, auditor), { code: 'NOT_FOUND' })
+  await assert.rejects(ask(kit, listSites, { tenant: 'acme' }, auditor), { code: 'NOT_FOUND' })
   await assert.rejects(ask(kit, revokeAgent, { agent: 'hq' }, person('owner', now - 3_600_000)), {
     code: 'LOGIN_AGAIN',
   })
@@ -51,7 +52,7 @@ test('what is refused for want of a right, of a login or of sense leaves a recor
   await assert.rejects(ask(kit, addConnector, { ...connector, environment: 'none' }), { code: 'NOT_FOUND' })
   assert.deepEqual(await refusals(kit), [
     'ann connector.add FORBIDDEN 192.0.2.1',
-    'ann inventory.show NOT_FOUND 192.0.2.1',
+    'ann site.list NOT_FOUND 192.0.2.1',
     'ann agent.revoke LOGIN_AGAIN 192.0.2.1',
     'ann connector.add INPUT 192.0.2.1 extra: strict_object never',
     'operator connector.add NOT_FOUND 192.0.2.1',

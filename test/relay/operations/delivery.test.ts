@@ -45,9 +45,9 @@ test("the relay's own chain is sent on like a tenant's, by the operator only, al
 test('the relay is no tenant: no list has it, and nothing of a tenant may be asked about it', async () => {
   await using api = await startApiKit()
   const { kit } = api
-  const { tenants } = (await kit.command('tenant.list', {})) as { tenants: { name: string }[] }
+  const { items } = (await kit.command('tenant.list', {})) as { items: { name: string }[] }
   assert.deepEqual(
-    tenants.map(({ name }) => name),
+    items.map(({ name }) => name),
     ['default'],
   )
   for (const [name, params] of [

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { inputSchema, outputSchema } from '../../../relay/api/json-schema.ts'
+import { OPERATIONS } from '../../../relay/operations/list.ts'
 import { pageOf } from '../../../relay/operations/page.ts'
 
 const key = (text: string) => text
@@ -17,4 +19,15 @@ test('what went between two pages leaves no gap, and a cursor that is none of ou
   const { next } = pageOf(['a', 'b', 'c'], key, { limit: 2 })
   assert.deepEqual(pageOf(['a', 'c'], key, { limit: 2, cursor: next }), { items: ['c'] })
   assert.deepEqual(pageOf(['a', 'c'], key, { limit: 5, cursor: '!!!' }), { items: ['a', 'c'] })
+})
+
+test('every list is given in pages', () => {
+  const lists = OPERATIONS.filter(({ name }) => /\.(list|requests)$/.test(name))
+  assert.ok(lists.length >= 20)
+  for (const { name, input, output } of lists) {
+    const { properties: takes = {} } = inputSchema(input)
+    assert.ok('limit' in takes && 'cursor' in takes, `${name} takes no page`)
+    const { properties: gives = {} } = outputSchema(output)
+    assert.ok('items' in gives && 'next' in gives, `${name} gives no page`)
+  }
 })

@@ -42,7 +42,7 @@ const ENDS: Readonly<Record<string, (kit: PeopleKit, cookie: string) => Promise<
   'an end from another session': async (kit) => {
     const other = await logIn(kit, 'olga')
     const { body } = await kit.ask('GET', `${ME}/sessions`, undefined, { cookie: other })
-    const sessions = body.sessions as { session: string; isThis: boolean }[]
+    const sessions = body.items as { session: string; isThis: boolean }[]
     for (const { session } of sessions.filter(({ isThis }) => !isThis)) {
       await kit.ask('DELETE', `${ME}/sessions/${session}`, undefined, { cookie: other })
     }

@@ -120,7 +120,7 @@ test('a key does what its person may at that moment, until it expires, and never
     { cookie },
   )
   const bearer = String(made.body.key)
-  const seen = () => kit.ask('GET', '/tenants/default/inventory?environment=test', undefined, { bearer })
+  const seen = () => kit.ask('GET', '/tenants/default/sites?environment=test', undefined, { bearer })
   assert.equal((await seen()).status, 200, (await seen()).text)
   assert.equal(
     (await kit.ask('GET', `${ME}/sessions`, undefined, { bearer })).status,

@@ -8,7 +8,7 @@ test('S48: support access is for one person, ends by the clock or at once, is on
   const owner = await setUpOwner(kit)
   const helper = await addPerson(kit, 'helga')
   let session = await logIn(kit, 'helga')
-  const SITES = '/tenants/default/inventory?environment=production'
+  const SITES = '/tenants/default/sites?environment=production'
   const status = async (path: string, cookie = session) =>
     (await kit.ask('GET', path, undefined, { cookie })).status
   const give = (endsAt: number, cookie = owner) =>
@@ -27,7 +27,7 @@ test('S48: support access is for one person, ends by the clock or at once, is on
   assert.equal(given.status, 200, given.text)
   assert.equal(await status(SITES), 200)
   // In its scope only.
-  assert.equal(await status('/tenants/default/inventory?environment=test'), 403)
+  assert.equal(await status('/tenants/default/sites?environment=test'), 403)
   const seen = await kit.ask('GET', '/tenants/default/support', undefined, { cookie: owner })
   const [row] = seen.body.items as { state: string; person: string }[]
   assert.deepEqual([row?.state, row?.person], ['in use', helper])
