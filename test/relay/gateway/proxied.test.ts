@@ -28,12 +28,16 @@ async function dialFrom(localAddress: string, port: number): Promise<TcpEnd> {
 }
 
 /** The relay's answer to who asks for its health over `socket`; empty where it has none. */
-async function health(kit: RelayKit, port: number, socket?: net.Socket): Promise<string> {
+function health(kit: RelayKit, port: number, socket?: net.Socket): Promise<string> {
+  return request(kit, port, HEALTH, socket)
+}
+
+async function request(kit: RelayKit, port: number, text: string, socket?: net.Socket): Promise<string> {
   const ca = kit.relay.authority.authority.certificate.toString()
   const client = tcpEnd(
     tls.connect({ ca, ...(socket === undefined ? { port, host: '127.0.0.1' } : { socket }), servername: '' }),
   )
-  client.socket.write(HEALTH)
+  client.socket.write(text)
   return (await client.closed).bytes.toString()
 }
 
@@ -158,6 +162,19 @@ describe('a relay behind a load balancer', () => {
       lineHeader(NEAR).toString(),
       'is the target\u2019s to read',
     )
+  })
+
+  it('knows who logs in by its own address, whatever a header of the request says', async () => {
+    const body = JSON.stringify({ tenant: 'default', login: 'ann', password: 'no password of ours' })
+    const head = ['POST /api/v1/session HTTP/1.1', 'Host: 127.0.0.1', 'Content-Type: application/json']
+    const more = ['Sec-Fetch-Site: same-origin', 'X-Forwarded-For: 192.0.2.7', 'Connection: close']
+    const text = [...head, ...more, `Content-Length: ${body.length}`, '', body].join('\r\n')
+    for (const source of [FAR, '203.0.113.5'])
+      assert.match(await request(kit, (await as(source)).port, text), /"code":"LOGIN"/)
+    const { items } = (await kit.command('audit.list', { action: 'person.login' })) as {
+      items: readonly { source: string }[]
+    }
+    assert.deepEqual(new Set(items.map(({ source }) => source)), new Set([FAR, '203.0.113.5']))
   })
 
   it('tells a target by HTTP of its client, whatever the client says', async () => {
