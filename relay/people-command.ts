@@ -10,6 +10,7 @@ import {
   setLockout,
   unlockPerson,
 } from './operations/people.ts'
+import { setSecondFactor, showSecondFactor } from './operations/second-factor.ts'
 
 interface Context extends CommandContext {
   readonly tenant: string
@@ -116,5 +117,26 @@ export async function lockout({ failures, ...context }: Context & { failures: nu
   context.output.result(
     { failures },
     `accounts of ${context.tenant} are locked after ${failures} logins that failed`,
+  )
+}
+
+/** `sallyport relay second-factor`. */
+export async function secondFactor({
+  isDemanded: wish,
+  ...context
+}: Context & { isDemanded: boolean | undefined }): Promise<void> {
+  const { tenant, output } = context
+  const answer =
+    wish === undefined
+      ? await askRelay(context, showSecondFactor, { tenant })
+      : await askRelay(context, setSecondFactor, { tenant, isDemanded: wish })
+  output.result(
+    answer,
+    answer.isDemanded
+      ? [
+          `people of ${tenant} need a second factor; without one they reach their own account only`,
+          'who has none: sallyport account totp',
+        ]
+      : `people of ${tenant} may do without a second factor`,
   )
 }

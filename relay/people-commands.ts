@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { Argument, type Command } from 'commander'
 import { runAction } from '../shared/cli/action.ts'
 import type { RoleFlags } from './people-command.ts'
 import { type TenantFlags, tenantCommand } from './relay-command.ts'
@@ -23,6 +23,15 @@ export function registerPeople(relay: Command): void {
       runAction(async ({ signal, output }, failures: number, flags: TenantFlags) => {
         const { lockout } = await import('./people-command.ts')
         await lockout({ ...flags, failures, signal, output })
+      }),
+    )
+  tenantCommand(relay, 'second-factor', 'say whether people need a second factor, or show it')
+    .addArgument(new Argument('[DEMAND]', 'whether they need one').choices(['demanded', 'free']))
+    .action(
+      runAction(async ({ signal, output }, word: string | undefined, flags: TenantFlags) => {
+        const isDemanded = word === undefined ? undefined : word === 'demanded'
+        const { secondFactor } = await import('./people-command.ts')
+        await secondFactor({ ...flags, isDemanded, signal, output })
       }),
     )
 }

@@ -60,6 +60,7 @@ export const AUDIT_ACTIONS = {
   'key.add': 'a key of a person; the detail is its name',
   'key.remove': 'a key of a person; the detail is its name',
   'lockout.set': 'after how many failures an account is locked',
+  'factor.demand': 'whether the tenant demands a second factor of its people',
   'delivery.add': 'where audit records are sent from now on; the detail says by what',
   'delivery.remove': 'where audit records are sent no more',
   'sso.add': 'an identity provider; the detail says of what kind',

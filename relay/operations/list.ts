@@ -20,6 +20,7 @@ import {
   removeRestriction,
   setRestriction,
 } from './restrictions.ts'
+import { SECOND_FACTOR_OPERATIONS } from './second-factor.ts'
 import { SSO_OPERATIONS } from './sso.ts'
 import { showStatus } from './status.ts'
 import { addSupport, listSupport, revokeSupport } from './support.ts'
@@ -64,6 +65,7 @@ export const OPERATIONS: readonly Operation[] = [
   removePublication,
   showStatus,
   ...PEOPLE_OPERATIONS,
+  ...SECOND_FACTOR_OPERATIONS,
   ...SSO_OPERATIONS,
   listAudit,
   verifyAudit,

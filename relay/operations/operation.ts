@@ -36,6 +36,8 @@ export type Caller =
       readonly sessionId?: string
       /** When a person last showed a password or a second factor, in ms since 1970. */
       readonly authenticatedAt: number
+      /** True where the tenant demands a second factor that was not shown: the roles do not count then. */
+      readonly lacksSecondFactor?: boolean
     }
 
 export interface OperationContext {

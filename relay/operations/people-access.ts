@@ -177,8 +177,12 @@ export const letDeviceIn = operation({
   async run(context, { code }) {
     const { caller, relay, act } = context
     const request = { ...oneself(context), userCode: code }
-    const authenticatedAt = caller.kind === 'operator' ? act.at : caller.authenticatedAt
-    approveDevice(relay.people, request, authenticatedAt, act)
+    const session = caller.kind === 'operator' ? undefined : caller.sessionId
+    const sessions = await relay.people.store.listSessions(request.tenantId, request.personId)
+    const approving = sessions.find(({ id }) => id === session)
+    if (approving === undefined) throw new TunnelError('LOGIN')
+    const { authenticatedAt, hasSecondFactor } = approving
+    approveDevice(relay.people, request, { authenticatedAt, hasSecondFactor }, act)
     return {}
   },
 })

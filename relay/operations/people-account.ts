@@ -149,6 +149,14 @@ export const removeFactor = operation({
   async run(context, { factor }) {
     const { store, enforcement } = context.relay.people
     const { tenantId, personId } = oneself(context)
+    const others = (await store.listFactors(tenantId, personId)).filter(
+      ({ id, isConfirmed }) => isConfirmed && id !== factor,
+    )
+    if (others.length === 0 && (await store.secondFactorSince(tenantId)) !== undefined) {
+      throw new TunnelError('CONFLICT', 'It is the last, and the tenant demands one.', {
+        next: 'add another first: sallyport account totp',
+      })
+    }
     if (!(await store.removeFactor(tenantId, personId, factor, context.act))) {
       throw new TunnelError('NOT_FOUND', 'There is no such factor.')
     }

@@ -46,7 +46,7 @@ export async function runOperation<Input, Output extends object>(
 /**
  * Checks the input, then whether the caller may. A refusal leaves a record.
  * @throws {TunnelError} INPUT naming the member of the input; NOT_FOUND for what the caller may not know of; FORBIDDEN;
- * LOGIN_AGAIN
+ * LOGIN_AGAIN; SECOND_FACTOR
  */
 export async function admit<Input>(
   guarded: Guarded<Input>,
@@ -72,7 +72,10 @@ async function contextFor(
   // The relay is no tenant: what may be asked about it has no place.
   if (place?.tenantId === RELAY_CHAIN) throw new TunnelError('NOT_FOUND')
   if (!(await may({ relay, caller }, right, place))) {
-    throw new TunnelError(place !== undefined && sees(caller, place) ? 'FORBIDDEN' : 'NOT_FOUND')
+    if (place === undefined || !sees(caller, place)) throw new TunnelError('NOT_FOUND')
+    throw new TunnelError(
+      caller.kind !== 'operator' && caller.lacksSecondFactor === true ? 'SECOND_FACTOR' : 'FORBIDDEN',
+    )
   }
   const at = relay.authority.effects.date()
   // A machine cannot be asked again, so what is dangerous is not for it: it could make others that outlive it.
@@ -114,7 +117,13 @@ function tellRefusal(
 }
 
 /** Codes that say that somebody asked for what is not his. */
-const RIGHTS_REFUSED: ReadonlySet<ErrorCode> = new Set(['FORBIDDEN', 'NOT_FOUND', 'LOGIN_AGAIN', 'USAGE'])
+const RIGHTS_REFUSED: ReadonlySet<ErrorCode> = new Set([
+  'FORBIDDEN',
+  'SECOND_FACTOR',
+  'NOT_FOUND',
+  'LOGIN_AGAIN',
+  'USAGE',
+])
 
 /**
  * What comes from outside, checked.

@@ -1,5 +1,6 @@
 import { TunnelError } from '../../shared/errors.ts'
 import type { Act } from '../audit/record.ts'
+import type { Approval } from './devices.ts'
 import type { Origin, People } from './people.ts'
 import { type OpenedSession, openSession } from './sessions.ts'
 
@@ -7,12 +8,12 @@ import { type OpenedSession, openSession } from './sessions.ts'
 export function approveDevice(
   people: People,
   request: { readonly tenantId: string; readonly personId: string; readonly userCode: string },
-  authenticatedAt: number,
+  proof: Pick<Approval, 'authenticatedAt' | 'hasSecondFactor'>,
   act: Act,
 ): void {
   const { tenantId, personId, userCode } = request
   const { source } = people.devices.find(tenantId, userCode)
-  people.devices.approve(userCode, { tenantId, personId, authenticatedAt })
+  people.devices.approve(userCode, { tenantId, personId, ...proof })
   const deed = {
     action: 'person.device',
     object: personId,
@@ -33,13 +34,13 @@ export async function approvedSession(
 ): Promise<OpenedSession | undefined> {
   const approval = people.devices.poll(deviceCode)
   if (approval === undefined) return undefined
-  const { tenantId, personId, authenticatedAt } = approval
+  const { tenantId, personId, authenticatedAt, hasSecondFactor } = approval
   // Whoever approved may be gone since.
   const person = await people.store.findPerson(tenantId, personId)
   if (person === undefined || person.lockedAt !== undefined) throw new TunnelError('LOGIN')
   return openSession(
     people,
-    { tenantId, personId, carrier: 'bearer', how: 'device', authenticatedAt },
+    { tenantId, personId, carrier: 'bearer', how: 'device', authenticatedAt, hasSecondFactor },
     origin,
   )
 }

@@ -28,6 +28,7 @@ export interface Approval {
   readonly tenantId: string
   readonly personId: string
   readonly authenticatedAt: number
+  readonly hasSecondFactor: boolean
 }
 
 /** Command lines that wait for a person to let them in. */

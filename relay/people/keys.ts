@@ -42,7 +42,10 @@ export function keyAuthenticator({ store, effects, closed }: People): Authentica
     if (key === undefined || key.expiresAt <= effects.date() || closed.has(tenantId)) {
       throw new TunnelError('LOGIN', 'The key is unknown, revoked or expired.')
     }
-    const held = await store.listAssignments(tenantId, key.personId)
+    const since = await store.secondFactorSince(tenantId)
+    // Who made it then had shown none, perhaps; who makes one since has.
+    const lacksSecondFactor = since !== undefined && key.createdAt < since
+    const held = lacksSecondFactor ? [] : await store.listAssignments(tenantId, key.personId)
     return {
       kind: 'person',
       id: key.personId,
@@ -51,6 +54,7 @@ export function keyAuthenticator({ store, effects, closed }: People): Authentica
       via: 'api',
       // Nobody is there to be asked again: what is dangerous is not for keys.
       authenticatedAt: 0,
+      lacksSecondFactor,
     }
   }
 }

@@ -50,7 +50,7 @@ export async function proceed(
   if (factors.length === 0) {
     return {
       state: 'complete',
-      opened: await complete(people, { tenantId, person, purpose }, 'password', origin),
+      opened: await complete(people, { tenantId, person, purpose }, undefined, origin),
     }
   }
   const keys = factors.filter(({ kind }) => kind === 'webauthn')
@@ -106,17 +106,18 @@ export async function answerPending(
     )
   }
   pending.take(key, effects.now())
-  return complete(people, waiting, `password ${shown}`, origin)
+  return complete(people, waiting, shown, origin)
 }
 
 function complete(
   people: People,
   { tenantId, person, purpose }: Pick<PendingLogin, 'tenantId' | 'person' | 'purpose'>,
-  how: string,
+  factor: FactorAnswer['kind'] | undefined,
   origin: Origin,
 ): Promise<OpenedSession> {
-  const personId = person.id
-  return purpose.kind === 'login'
-    ? openSession(people, { tenantId, personId, carrier: purpose.carrier, how }, origin)
-    : renewSession(people, { tenantId, personId, sessionId: purpose.sessionId }, origin)
+  const proved = { tenantId, personId: person.id, hasSecondFactor: factor !== undefined }
+  if (purpose.kind === 'confirm')
+    return renewSession(people, { ...proved, sessionId: purpose.sessionId }, origin)
+  const how = factor === undefined ? 'password' : `password ${factor}`
+  return openSession(people, { ...proved, carrier: purpose.carrier, how }, origin)
 }

@@ -34,6 +34,7 @@ export interface Login {
   readonly how: string
   /** When the person was last asked to prove it, where that was not now. */
   readonly authenticatedAt?: number
+  readonly hasSecondFactor: boolean
 }
 
 /**
@@ -42,14 +43,14 @@ export interface Login {
  */
 export async function openSession(people: People, login: Login, origin: Origin): Promise<OpenedSession> {
   const { store, effects, closed } = people
-  const { tenantId, personId, carrier, how } = login
+  const { tenantId, personId, carrier, how, hasSecondFactor } = login
   if (closed.has(tenantId)) throw new TunnelError('LOGIN')
   people.enforcement.checkLogin(tenantId, personId, { address: origin.source })
   const { text, hash } = makeToken('session', tenantId, effects)
   const now = effects.date()
   const session = {
     ...{ id: newId(people), personId, carrier, how, source: origin.source },
-    ...{ createdAt: now, authenticatedAt: login.authenticatedAt ?? now, seenAt: now },
+    ...{ createdAt: now, authenticatedAt: login.authenticatedAt ?? now, seenAt: now, hasSecondFactor },
   }
   const address = addressKey(origin.source)
   await store.openSession(tenantId, { ...session, hash, address }, actOf(people, personId, origin))
@@ -62,12 +63,13 @@ export async function openSession(people: People, login: Login, origin: Origin):
  */
 export async function renewSession(
   people: People,
-  { tenantId, personId, sessionId }: { tenantId: string; personId: string; sessionId: string },
+  proof: { tenantId: string; personId: string; sessionId: string; hasSecondFactor: boolean },
   origin: Origin,
 ): Promise<OpenedSession> {
+  const { tenantId, personId, sessionId, hasSecondFactor } = proof
   const { text, hash } = makeToken('session', tenantId, people.effects)
   const act = actOf(people, personId, origin)
-  const isRenewed = await people.store.rotateSession(tenantId, sessionId, hash, act)
+  const isRenewed = await people.store.rotateSession(tenantId, sessionId, { hash, hasSecondFactor }, act)
   const session = isRenewed ? await people.store.findSession(tenantId, hash) : undefined
   if (session === undefined) throw new TunnelError('LOGIN')
   return { token: text, session, expiresAt: session.createdAt + SESSION_LIFE.absoluteMs }
@@ -100,15 +102,18 @@ export function sessionAuthenticator(people: People): Authenticator {
       throw new TunnelError('LOGIN', 'The session has ended.')
     }
     if (now - session.seenAt >= NOTE_MS) await store.touchSession(tenantId, hash, now)
-    const { personId, id, authenticatedAt } = session
+    const { personId, id, authenticatedAt, hasSecondFactor } = session
+    const lacksSecondFactor = !hasSecondFactor && (await store.secondFactorSince(tenantId)) !== undefined
     return {
       kind: 'person',
       id: personId,
       tenantId,
-      assignments: await store.listAssignments(tenantId, personId),
+      // The own account is for everybody who has logged in; there a second factor is added.
+      assignments: lacksSecondFactor ? [] : await store.listAssignments(tenantId, personId),
       via: 'session',
       authenticatedAt,
       sessionId: id,
+      lacksSecondFactor,
     }
   }
 }

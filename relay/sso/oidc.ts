@@ -1,7 +1,7 @@
 import type { IDToken } from 'openid-client'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import type { Flow } from './flow.ts'
-import type { Claims } from './map-roles.ts'
+import { type Claims, claimTexts } from './map-roles.ts'
 import { CLOCK_TOLERANCE_S, type OidcProvider, oidcClientOf, providerFault } from './oidc-client.ts'
 import { reasonOf } from './reason.ts'
 import type { Vouched } from './sign-in.ts'
@@ -70,6 +70,8 @@ export async function endOidc(
       sid: typeof idToken.sid === 'string' ? idToken.sid : '',
       claims,
       authenticatedAt: authenticatedAt(sso, flow, idToken),
+      // Of the ID token, which is signed.
+      methods: [...claimTexts(idToken, 'amr'), ...claimTexts(idToken, 'acr')],
     }
   } catch (cause) {
     throw signOnFault(cause)

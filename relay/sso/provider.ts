@@ -48,6 +48,11 @@ const rule = v.pipe(
 const common = {
   /** Who gets a person record: everybody whom a rule gives a role, or only people that were added before. */
   admits: v.optional(v.picklist(['mapped', 'invited']), 'mapped'),
+  /**
+   * With which of these the provider says that it asked for a second factor: values of `amr` or `acr` (OpenID Connect), names of
+   * the authentication context (SAML). Where it says none of them, none was shown.
+   */
+  secondFactorBy: v.optional(v.pipe(v.array(short), v.maxLength(20)), []),
   rules: v.pipe(v.array(rule), v.minLength(1), v.maxLength(PROVIDER_LIMITS.rules)),
 }
 

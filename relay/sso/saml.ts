@@ -71,6 +71,7 @@ export async function endSaml(
     sid: sessionIndex,
     claims: { ...claims, NameID: assertion.nameId },
     authenticatedAt: assertion.authenticatedAt,
+    methods: assertion.methods,
   }
 }
 
@@ -194,6 +195,8 @@ async function setupOf(sso: Sso, provider: SamlProvider): Promise<SamlSetup> {
 const attributes = <Entries extends v.ObjectEntries>(entries: Entries) =>
   v.looseObject({ $: v.looseObject(entries) })
 
+const textElements = v.array(v.looseObject({ _: v.string() }))
+
 /** As the library reads the XML that is signed. */
 const signedAssertion = v.looseObject({
   Assertion: v.looseObject({
@@ -216,7 +219,14 @@ const signedAssertion = v.looseObject({
         ),
       }),
     ]),
-    AuthnStatement: v.pipe(v.array(attributes({ AuthnInstant: v.string() })), v.minLength(1)),
+    AuthnStatement: v.tuple([
+      v.looseObject({
+        $: v.looseObject({ AuthnInstant: v.string() }),
+        AuthnContext: v.optional(
+          v.tuple([v.looseObject({ AuthnContextClassRef: v.optional(textElements) })]),
+        ),
+      }),
+    ]),
   }),
 })
 
@@ -226,7 +236,7 @@ function checkAssertion(
   provider: SamlProvider,
   flow: Flow | undefined,
   { assertion, issuer, nameId, nameIdFormat }: SamlSaid,
-): { readonly id: string; readonly nameId: string; readonly authenticatedAt: number } {
+): Pick<Vouched, 'authenticatedAt' | 'methods'> & { readonly id: string; readonly nameId: string } {
   const parsed = v.safeParse(signedAssertion, assertion)
   if (!parsed.success) throw new TunnelError('SIGN_ON', 'The assertion lacks what a login takes.')
   if (issuer !== provider.settings.entityId) throw new TunnelError('SIGN_ON', 'Another issuer is named.')
@@ -253,7 +263,8 @@ function checkAssertion(
   if (flow?.isFresh === true && authenticatedAt < flow.begunAt - CLOCK_SKEW_MS) {
     throw new TunnelError('SIGN_ON', 'The provider did not ask the person again.')
   }
-  return { id: $.ID, nameId, authenticatedAt }
+  const methods = AuthnStatement.flatMap(({ AuthnContext }) => AuthnContext?.[0]?.AuthnContextClassRef ?? [])
+  return { id: $.ID, nameId, authenticatedAt, methods: methods.map(({ _ }) => _) }
 }
 
 /** @throws {TunnelError} SIGN_ON */

@@ -15,6 +15,8 @@ export interface Vouched {
   readonly claims: Claims
   /** When the person was last asked for a proof, in ms since 1970. */
   readonly authenticatedAt: number
+  /** How it says that it asked. */
+  readonly methods: readonly string[]
 }
 
 /** Longest subject and session name; OpenID Connect allows 255 characters. */
@@ -27,7 +29,7 @@ const NAME_MAX = 1_024
 export async function signIn(
   sso: Sso,
   provider: Provider,
-  { subject, sid, claims, authenticatedAt }: Vouched,
+  { subject, sid, claims, authenticatedAt, methods }: Vouched,
   origin: Origin,
 ): Promise<OpenedSession> {
   const { store } = sso
@@ -52,9 +54,10 @@ export async function signIn(
   // Where the roles have changed, all sessions of before are over.
   await people.enforcement.listeners.check(tenantId)
   const how = `${settings.kind} ${name}, rules ${rules.join(' ')}`.slice(0, 256)
+  const hasSecondFactor = methods.some((one) => settings.secondFactorBy.includes(one))
   const opened = await openSession(
     people,
-    { tenantId, personId, carrier: 'cookie', how, authenticatedAt },
+    { tenantId, personId, carrier: 'cookie', how, authenticatedAt, hasSecondFactor },
     origin,
   )
   await store.addFederatedSession(tenantId, {

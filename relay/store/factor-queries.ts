@@ -6,11 +6,15 @@ import type { Assignment } from '../operations/operation.ts'
 import { change, type Database } from './change.ts'
 import { factorSecret, findPerson } from './people-queries.ts'
 import { type FactorStore, type KeyRecord, PERSON_MAX } from './people-store.ts'
+import { secondFactorQueries } from './second-factor-queries.ts'
 import type { Tables } from './tables.ts'
 
 /** The part of the store that is about second factors and keys of people. */
 export function factorQueries(db: Database): FactorStore {
-  return { ...factorChanges(db), ...factorUse(db), ...recoveryQueries(db), ...keyQueries(db) }
+  return {
+    ...{ ...factorChanges(db), ...factorUse(db), ...recoveryQueries(db), ...keyQueries(db) },
+    ...secondFactorQueries(db),
+  }
 }
 
 /** @throws {TunnelError} NOT_FOUND, OVERLOADED */

@@ -40,6 +40,8 @@ export interface SessionRecord {
   readonly source: string
   readonly createdAt: number
   readonly authenticatedAt: number
+  /** True where a second factor was shown, here or at an identity provider whose word counts. */
+  readonly hasSecondFactor: boolean
   /** When it was last used, as far as it was noted. */
   readonly seenAt: number
 }
@@ -128,8 +130,16 @@ export interface LoginStore {
   findSession(tenantId: string, hash: Uint8Array): Promise<SessionRecord | undefined>
   /** It was used; no act of anybody, without a record. */
   touchSession(tenantId: string, hash: Uint8Array, at: number): Promise<void>
-  /** Puts another token in the place of a session's, with a login of now. @returns false where it has ended */
-  rotateSession(tenantId: string, id: string, hash: Uint8Array, act: Act): Promise<boolean>
+  /**
+   * Puts another token in the place of a session's, with a login of now. @returns false where it has ended
+   * @param proof a session that once had a second factor keeps it
+   */
+  rotateSession(
+    tenantId: string,
+    id: string,
+    proof: { readonly hash: Uint8Array; readonly hasSecondFactor: boolean },
+    act: Act,
+  ): Promise<boolean>
   /** @returns false where there is none */
   endSession(tenantId: string, id: string, act: Act): Promise<boolean>
   listSessions(tenantId: string, personId: string): Promise<readonly SessionRecord[]>
@@ -165,8 +175,16 @@ export interface LoginStore {
   ): Promise<boolean>
 }
 
+/** Whether a tenant demands a second factor of its people. */
+export interface SecondFactorStore {
+  /** In ms since 1970; undefined where it is not demanded. */
+  secondFactorSince(tenantId: string): Promise<number | undefined>
+  /** @returns false where it was so already. @throws {TunnelError} NOT_FOUND where there is no such tenant */
+  demandSecondFactor(tenantId: string, isDemanded: boolean, act: Act): Promise<boolean>
+}
+
 /** Second factors, recovery codes and keys. */
-export interface FactorStore {
+export interface FactorStore extends SecondFactorStore {
   listFactors(tenantId: string, personId: string): Promise<readonly FactorRecord[]>
   /** @throws {TunnelError} NOT_FOUND where there is no such person, OVERLOADED where it has too many */
   addFactor(tenantId: string, personId: string, factor: FactorRecord, act: Act): Promise<void>

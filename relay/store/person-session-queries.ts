@@ -17,12 +17,14 @@ function sessionChanges(db: Database): Pick<LoginStore, 'openSession' | 'rotateS
   return {
     openSession: (tenantId, { hash, address, ...session }, act) =>
       change(db, tenantId, act, async (tx, tell) => {
-        const { id, personId, carrier, how, source, createdAt, authenticatedAt, seenAt } = session
+        const { id, personId, carrier, how, source, createdAt, authenticatedAt, hasSecondFactor, seenAt } =
+          session
         await tx
           .insertInto('person_sessions')
           .values({
             ...{ tenant_id: tenantId, hash, id, person_id: personId, carrier, how, source },
             ...{ created_at: createdAt, authenticated_at: authenticatedAt, seen_at: seenAt },
+            second_factor: hasSecondFactor ? 1 : 0,
           })
           .execute()
         await forgetOldest(tx, 'person_sessions', tenantId, personId)
@@ -36,11 +38,16 @@ function sessionChanges(db: Database): Pick<LoginStore, 'openSession' | 'rotateS
         tell({ action: 'person.login', object: personId, outcome: 'OK', detail: how })
       }),
 
-    rotateSession: (tenantId, id, hash, act) =>
+    rotateSession: (tenantId, id, { hash, hasSecondFactor }, act) =>
       change(db, tenantId, act, async (tx, tell) => {
         const rotated = await tx
           .updateTable('person_sessions')
-          .set({ hash, authenticated_at: act.at, seen_at: act.at })
+          .set({
+            hash,
+            authenticated_at: act.at,
+            seen_at: act.at,
+            ...(hasSecondFactor && { second_factor: 1 }),
+          })
           .where('tenant_id', '=', tenantId)
           .where('id', '=', id)
           .returning('person_id')
@@ -143,6 +150,7 @@ function sessionRecord(row: Selectable<Tables['person_sessions']>): SessionRecor
     source: row.source,
     createdAt: row.created_at,
     authenticatedAt: row.authenticated_at,
+    hasSecondFactor: row.second_factor === 1,
     seenAt: row.seen_at,
   }
 }

@@ -15,6 +15,7 @@ import { MACHINES } from './migrations/0013-machines.ts'
 import { CONNECTOR_SECRETS } from './migrations/0014-connector-secrets.ts'
 import { COPIES } from './migrations/0015-copies.ts'
 import { RELAY_ROW } from './migrations/0016-relay-chain.ts'
+import { SECOND_FACTOR } from './migrations/0017-second-factor.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -42,6 +43,7 @@ const MIGRATIONS: readonly string[] = [
   CONNECTOR_SECRETS,
   COPIES,
   RELAY_ROW,
+  SECOND_FACTOR,
 ]
 
 /** The version that this program writes. */

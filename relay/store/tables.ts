@@ -164,7 +164,7 @@ export interface Tables {
     locked_at: number | null
   }
   copy_policies: { tenant_id: string; response: 'alarm' | 'freeze' }
-  login_policies: { tenant_id: string; lockout_after: number }
+  login_policies: { tenant_id: string; lockout_after: number; second_factor_since: Generated<number | null> }
   role_assignments: {
     tenant_id: string
     person_id: string
@@ -204,6 +204,7 @@ export interface Tables {
     created_at: number
     authenticated_at: number
     seen_at: number
+    second_factor: Generated<0 | 1>
   }
   person_keys: {
     tenant_id: string

@@ -58,6 +58,8 @@ export const COMMANDS: readonly CommandRow[] = [
   { line: 'relay role grant ann auditor', asks: 'role.grant' },
   { line: 'relay role revoke ann auditor', asks: 'role.revoke' },
   { line: 'relay lockout 5', asks: 'lockout.set' },
+  { line: 'relay second-factor', asks: 'second-factor.show' },
+  { line: 'relay second-factor demanded', asks: 'second-factor.set' },
   { line: 'plan DIR/declared.toml', asks: 'declare.plan' },
   { line: 'apply DIR/declared.toml --yes', asks: 'declare.plan', later: ['declare.apply'] },
   { line: 'export', asks: 'declare.export' },

@@ -139,6 +139,22 @@ describe('every role', () => {
     })
   }
 
+  it('without the second factor that its tenant demands reaches the own account only', async () => {
+    const token = api.callers.add('weak', [], { lacksSecondFactor: true })
+    const wrong: string[] = []
+    for (const route of guarded) {
+      const { right, name } = route.definition
+      const { answer, place } = await reach(route, 'default', token)
+      const code = codeOf(answer)
+      // The answer to HEAD has no body to name the code.
+      const refusal = route.kind === 'stream' ? 'FORBIDDEN' : 'SECOND_FACTOR'
+      const expected = place?.tenantId === 'default' ? refusal : 'NOT_FOUND'
+      if (right === 'self' ? !isReached(code, right) : code !== expected)
+        wrong.push(`${name}: ${answer.text}`)
+    }
+    assert.deepEqual(wrong, [])
+  })
+
   it('of another tenant gets the same answer as for a made-up one', async () => {
     const token = api.callers.withRole('owner')
     const wrong: string[] = []

@@ -280,3 +280,24 @@ async function answerOf(of: Browser): Promise<string> {
   }
   return String(page.headers.location)
 }
+
+test('where a second factor is demanded, one of the provider counts where it is named, from the signed token only', async () => {
+  idp.account = { ...idp.account, groups: ['audit-eu'], amr: ['mfa'], acr: 'silver' }
+  const environments = `${origin()}/api/v1/tenants/default/environments`
+  const reached = async (secondFactorBy: readonly string[], claims: object) => {
+    await kit.command('sso.update', { provider: 'corp', settings: settings({ secondFactorBy }) })
+    idp.forge = (given) => ({ claims: { ...given, ...claims } })
+    browser = newBrowser()
+    assert.equal((await logIn()).status, 200)
+    const page = await browser.visit(environments)
+    return page.status === 200 ? 'in' : (JSON.parse(page.text) as { code: string }).code
+  }
+  await kit.command('second-factor.set', { isDemanded: true })
+  assert.equal(await reached([], { amr: ['pwd', 'mfa'] }), 'SECOND_FACTOR')
+  assert.equal(await reached(['mfa'], { amr: ['pwd', 'mfa'] }), 'in')
+  assert.equal(await reached(['silver', 'gold'], { acr: 'gold' }), 'in')
+  assert.equal(await reached(['mfa', 'silver'], { amr: ['pwd'], acr: 'bronze' }), 'SECOND_FACTOR')
+  assert.equal(await reached(['mfa', 'silver'], {}), 'SECOND_FACTOR', 'userinfo is not asked for it')
+  await kit.command('second-factor.set', { isDemanded: false })
+  await kit.command('sso.update', { provider: 'corp', settings: settings() })
+})

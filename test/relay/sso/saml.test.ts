@@ -158,3 +158,16 @@ test('what is encrypted is held to what holds for all: signed, not by SHA-1, wit
   await refused(await signOn({ wrap: (one) => wrap(one.replace(/>s-/, '>s-<!-- -->')) }), /comment/)
   await refused(await signOn({ inner: '<saml:X></saml:X>'.repeat(1_000), wrap }), /too many/)
 })
+
+test('where a second factor is demanded, one of the provider counts where its context is named', async () => {
+  const environments = `https://127.0.0.1:${kit.port}/api/v1/tenants/default/environments`
+  const status = async (secondFactorBy: readonly string[]) => {
+    await kit.command('sso.update', { provider: 'corp', settings: settings({ secondFactorBy }) })
+    assert.equal((await signOn()).status, 200)
+    return (await browser.visit(environments)).status
+  }
+  await kit.command('second-factor.set', { isDemanded: true })
+  assert.equal(await status(['urn:oasis:names:tc:SAML:2.0:ac:classes:TimeSyncToken']), 403)
+  assert.equal(await status(['urn:oasis:names:tc:SAML:2.0:ac:classes:Password']), 200)
+  await kit.command('second-factor.set', { isDemanded: false })
+})

@@ -16,6 +16,7 @@ const SESSION = {
   source: '192.0.2.1',
   createdAt: 1_000,
   authenticatedAt: 1_000,
+  hasSecondFactor: true,
   seenAt: 1_000,
   address: 'local',
 } as const
@@ -59,6 +60,14 @@ export const PEOPLE_WALK: Readonly<Record<keyof PeopleStore, WalkStep>> = {
     nothing: gives(false),
   },
   lockoutAfter: { call: (store, t) => store.lockoutAfter(t), nothing: gives(10) },
+  secondFactorSince: {
+    call: async (store, t) => {
+      await store.demandSecondFactor(t, true, act)
+      return store.secondFactorSince(t)
+    },
+    nothing: notFound,
+  },
+  demandSecondFactor: { call: (store, t) => store.demandSecondFactor(t, true, act), nothing: notFound },
   setLockoutAfter: { call: (store, t) => store.setLockoutAfter(t, 5, act), nothing: notFound },
   viewLogin: {
     call: (store, t) => store.viewLogin(t, 'ann', 'local'),
@@ -85,7 +94,7 @@ export const PEOPLE_WALK: Readonly<Record<keyof PeopleStore, WalkStep>> = {
     nothing: gives(undefined),
   },
   rotateSession: {
-    call: (store, t) => store.rotateSession(t, 's', hashOf('s3'), act),
+    call: (store, t) => store.rotateSession(t, 's', { hash: hashOf('s3'), hasSecondFactor: true }, act),
     nothing: gives(false),
   },
   endSession: { call: (store, t) => store.endSession(t, 's', act), nothing: gives(false) },
