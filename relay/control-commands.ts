@@ -1,5 +1,5 @@
 import type * as v from 'valibot'
-import { parseDuration } from '../shared/config/duration.ts'
+import { formatDay, parseDuration } from '../shared/config/duration.ts'
 import { writePrivateFile } from '../shared/config/private-file.ts'
 import { TunnelError } from '../shared/errors.ts'
 import { askAll } from './ask-all.ts'
@@ -49,7 +49,7 @@ export async function connectorAdd(
   const { credentials: _, ...told } = answer
   const { fingerprint, notAfter } = told
   output.result({ connector: name, file, ...told }, [
-    `${file} holds the credentials of ${name}, ${notAfter === undefined ? 'with which it gets tokens' : `good until ${day(notAfter)}`}; keep it secret`,
+    `${file} holds the credentials of ${name}, ${notAfter === undefined ? 'with which it gets tokens' : `good until ${formatDay(notAfter)}`}; keep it secret`,
     ...(fingerprint === undefined ? [] : [`key ${fingerprint}`]),
     `next: sallyport connect ${resource[0]} --credentials ${file}`,
   ])
@@ -108,7 +108,7 @@ export async function list(options: ViewContext): Promise<void> {
   const lines = [
     ...answer.agents.map(
       ({ environment, site, id, notAfter, revoked }) =>
-        `agent      ${environment}  ${site}  ${id}  ${revoked ? 'revoked' : `certificate until ${day(notAfter)}`}`,
+        `agent      ${environment}  ${site}  ${id}  ${revoked ? 'revoked' : `certificate until ${formatDay(notAfter)}`}`,
     ),
     ...answer.connectors.map(
       ({ environment, name, resources, revoked }) =>
@@ -136,8 +136,4 @@ export function call<Answer extends object>(
   const { tenant, env } = context
   const place = env === undefined ? { tenant } : { tenant, environment: env }
   return askRelay(context, operation, { ...place, ...params })
-}
-
-function day(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10)
 }

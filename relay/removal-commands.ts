@@ -1,13 +1,11 @@
-import { X509Certificate } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Output } from '../shared/cli/output.ts'
 import { writeNewFile } from '../shared/config/new-file.ts'
+import { readPlainFile } from '../shared/config/plain-file.ts'
 import { writePrivateFile } from '../shared/config/private-file.ts'
 import { TunnelError } from '../shared/errors.ts'
 import { parseName } from '../shared/identity/names.ts'
 import { askRelay, type CommandContext, streamRelay } from './ask-relay.ts'
-import { loadAuthority } from './authority/certificate-authority.ts'
+import { relayCa } from './authority/relay-ca.ts'
 import { checkRemovalProof, PROOF_MAX_BYTES } from './authority/removal-proof.ts'
 import { exportTenantRoute } from './operations/tenant-export.ts'
 import { closeTenant, openTenant, removeTenant } from './operations/tenants.ts'
@@ -96,39 +94,12 @@ export async function verifyProof(options: {
   output: Output
 }): Promise<void> {
   const { data, file, ca, output } = options
-  const certificate = ca === undefined ? await authorityOf(data) : await certificateIn(ca)
-  const proof = checkRemovalProof(await readSmall(file), certificate)
+  const text = await readPlainFile(file, PROOF_MAX_BYTES, 'CONFIG')
+  const proof = checkRemovalProof(text.toString('utf8'), await relayCa({ ca, data }))
   const rows = Object.entries(proof.removed).map(([table, count]) => `${table} ${count}`)
   output.result({ holds: true, ...proof }, [
     `the relay with ${proof.signer} removed ${proof.tenant} at ${proof.time}`,
     `rows: ${rows.join(', ')}`,
     `its audit chain ended with record ${proof.audit.records}, ${proof.audit.hash}`,
   ])
-}
-
-async function authorityOf(data: string): Promise<X509Certificate> {
-  const authority = await loadAuthority(join(data, 'ca'))
-  if (authority !== undefined) return authority.certificate
-  throw new TunnelError('NOT_FOUND', `${data} is no data directory of a relay.`, {
-    leg: 'local',
-    next: "name it, or the relay's CA: --data DIR, --ca FILE",
-  })
-}
-
-async function certificateIn(path: string): Promise<X509Certificate> {
-  try {
-    return new X509Certificate(await readSmall(path))
-  } catch (cause) {
-    throw new TunnelError('CONFIG', `${path} is no certificate.`, { cause })
-  }
-}
-
-/** @throws {TunnelError} CONFIG where there is no such file or it is too large */
-async function readSmall(path: string): Promise<string> {
-  const size = await stat(path).then(
-    (found) => found.size,
-    () => Number.POSITIVE_INFINITY,
-  )
-  if (size <= PROOF_MAX_BYTES) return readFile(path, 'utf8')
-  throw new TunnelError('CONFIG', `${path} cannot be read, or is larger than ${PROOF_MAX_BYTES} bytes.`)
 }

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import tls, { type SecureVersion } from 'node:tls'
+import { formatDay } from '../../shared/config/duration.ts'
 import { fingerprint, spkiHash } from '../../shared/identity/keys.ts'
 import { formatRelayAddress } from '../../shared/identity/relay-address.ts'
 import { relayHandshakeOptions } from '../../shared/identity/relay-tls.ts'
@@ -178,7 +179,7 @@ function readRelay(
     )
   }
   return ok(
-    `${protocol} with the relay itself: its own CA (${key}) signed the certificate, good until ${day(leaf)} (${ms} ms)`,
+    `${protocol} with the relay itself: its own CA (${key}) signed the certificate, good until ${formatDay(leaf.validToDate.getTime())} (${ms} ms)`,
   )
 }
 
@@ -274,8 +275,4 @@ function oneLine(text: string): string {
     .replaceAll('\n', ', ')
     .replaceAll(/[^ -~]/g, '?')
     .slice(0, 200)
-}
-
-function day(certificate: X509Certificate): string {
-  return certificate.validToDate.toISOString().slice(0, 10)
 }

@@ -7,6 +7,7 @@ import {
   type SecureContext,
   connect as tlsConnect,
 } from 'node:tls'
+import { formatDay } from '../../shared/config/duration.ts'
 import type { Effects } from '../../shared/effects.ts'
 import type { Host } from '../../shared/policy/host.ts'
 import type { Reading } from './hello.ts'
@@ -162,9 +163,9 @@ function judge(
   const date = effects.date()
   const wrong = { state: isOffered ? 'warn' : 'failing', code: 'TARGET_TLS' } as const
   const end = leaf.validToDate.getTime()
-  if (date >= end) return { ...wrong, note: `TLS, the certificate ended on ${day(end)}` }
+  if (date >= end) return { ...wrong, note: `TLS, the certificate ended on ${formatDay(end)}` }
   const begin = leaf.validFromDate.getTime()
-  if (date < begin) return { ...wrong, note: `TLS, the certificate is good from ${day(begin)} only` }
+  if (date < begin) return { ...wrong, note: `TLS, the certificate is good from ${formatDay(begin)} only` }
   if (fault !== undefined && !isOffered) {
     return { state: 'warn', note: `TLS, this machine does not trust the certificate: ${fault}` }
   }
@@ -174,12 +175,8 @@ function judge(
     // One of the chain that is over already was not needed: the chain is good without it.
     if (date < until && until - date <= warnMs) {
       const days = Math.floor((until - date) / 86_400_000)
-      return { state: 'warn', note: `TLS, a certificate ends on ${day(until)}, in ${days} days` }
+      return { state: 'warn', note: `TLS, a certificate ends on ${formatDay(until)}, in ${days} days` }
     }
   }
-  return { state: 'ok', note: `TLS, certificate until ${day(end)}` }
-}
-
-function day(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10)
+  return { state: 'ok', note: `TLS, certificate until ${formatDay(end)}` }
 }

@@ -4,6 +4,7 @@ import { type AddressInfo, isIPv4 } from 'node:net'
 import { parseListenAddress } from '../../shared/cli/listen-address.ts'
 import { printable } from '../../shared/cli/printable.ts'
 import { TunnelError } from '../../shared/errors.ts'
+import { escapeHtml } from '../../shared/http/escape-html.ts'
 import { type StatusAnswer, statusLines } from './status-command.ts'
 
 /** Seconds after which a browser asks again. */
@@ -91,10 +92,6 @@ export function pageText(status: StatusAnswer): string {
 <p><a href="/status.json">all of it, as JSON</a></p>
 </body></html>
 `
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
 }
 
 /** @throws {TunnelError} USAGE */

@@ -1,12 +1,10 @@
-import { X509Certificate } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import * as v from 'valibot'
 import type { Output } from '../../shared/cli/output.ts'
+import { readPlainFile } from '../../shared/config/plain-file.ts'
 import { TunnelError } from '../../shared/errors.ts'
-import { loadAuthority } from '../authority/certificate-authority.ts'
+import { fromJson } from '../../shared/json.ts'
+import { relayCa } from '../authority/relay-ca.ts'
 import { checkpointOf, checkpointSchema, isCheckpointGenuine } from './checkpoint.ts'
 import { exportedRecords } from './export-file.ts'
 import type { CheckpointJson } from './format.ts'
@@ -29,8 +27,8 @@ interface Context {
   readonly stdin: Readable
 }
 
-/** Largest file with a checkpoint or a certificate, in bytes. */
-const FILE_MAX_BYTES = 65_536
+/** Largest file with a checkpoint, in bytes. */
+const CHECKPOINT_MAX_BYTES = 65_536
 
 /**
  * `sallyport audit verify`: the chains of a data directory, those of another relay by its own word, or one that was exported.
@@ -81,7 +79,7 @@ async function* ofExport(
       'An export says itself what it is of: --export without --relay and --tenant.',
     )
   }
-  const certificate = checkpoint === undefined ? undefined : await certificateOf(options)
+  const certificate = checkpoint === undefined ? undefined : await relayCa(options)
   const file = options.export === '-' ? stdin : createReadStream(options.export, { signal })
   let tenant = checkpoint?.tenant ?? ''
   async function* noted(): AsyncGenerator<readonly AuditRecord[]> {
@@ -106,35 +104,10 @@ async function* ofExport(
   yield { tenant, records, vouchedTo, holds: fault === undefined, ...(fault && { fault }) }
 }
 
-/** @throws {TunnelError} NOT_FOUND, CONFIG */
-async function certificateOf({ ca, data }: VerifyFlags): Promise<X509Certificate> {
-  if (ca === undefined) {
-    const authority = await loadAuthority(join(data, 'ca'))
-    if (authority !== undefined) return authority.certificate
-    throw new TunnelError('NOT_FOUND', `${data} is no data directory of a relay.`, {
-      ...{ leg: 'local', next: "name it, or the relay's CA: --data DIR, --ca FILE" },
-    })
-  }
-  const text = await readSmall(ca)
-  try {
-    return new X509Certificate(text)
-  } catch (cause) {
-    throw new TunnelError('CONFIG', `${ca} is no certificate.`, { cause })
-  }
-}
-
 /** @throws {TunnelError} CONFIG where the file is none that `audit checkpoint` printed */
 async function readCheckpoint(path: string): Promise<CheckpointJson> {
-  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), checkpointSchema), await readSmall(path))
+  const text = await readPlainFile(path, CHECKPOINT_MAX_BYTES, 'CONFIG')
+  const parsed = fromJson(text.toString('utf8'), checkpointSchema)
   if (parsed.success) return parsed.output
   throw new TunnelError('CONFIG', `${path} is not what "sallyport audit checkpoint" prints.`)
-}
-
-/** @throws {TunnelError} CONFIG */
-async function readSmall(path: string): Promise<string> {
-  const { size } = await stat(path).catch((cause: unknown) => {
-    throw new TunnelError('CONFIG', `${path} cannot be read.`, { cause })
-  })
-  if (size <= FILE_MAX_BYTES) return readFile(path, 'utf8')
-  throw new TunnelError('CONFIG', `${path} is larger than ${FILE_MAX_BYTES} bytes.`)
 }

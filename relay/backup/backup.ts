@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { backup } from 'node:sqlite'
+import { syncDirectory } from '../../shared/config/private-file.ts'
 import type { Effects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import type { Secret } from '../../shared/secret.ts'
@@ -151,11 +152,4 @@ export async function exists(path: string): Promise<boolean> {
       throw err
     },
   )
-}
-
-/** Makes a new name durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  if (process.platform === 'win32') return
-  await using directory = await open(path, constants.O_RDONLY)
-  await directory.sync()
 }

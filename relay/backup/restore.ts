@@ -1,11 +1,11 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { readPrivateFile, writePrivateFile } from '../../shared/config/private-file.ts'
+import { readPrivateFile, syncDirectory, writePrivateFile } from '../../shared/config/private-file.ts'
 import type { Effects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import type { Secret } from '../../shared/secret.ts'
 import { openAuthority } from '../authority/authority.ts'
-import { exists, syncDirectory } from './backup.ts'
+import { exists } from './backup.ts'
 import { damaged, readSealed } from './sealed-file.ts'
 
 /** Files in a backup at most. */

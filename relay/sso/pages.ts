@@ -1,15 +1,4 @@
-const ESCAPES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
-
-/** Text for HTML, within quotation marks too. */
-export function escapeHtml(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (character) => ESCAPES[character] ?? '')
-}
+import { escapeHtml } from '../../shared/http/escape-html.ts'
 
 /**
  * The page after a sign-on. A redirect would still count as sent by the provider's site, and the session's cookie, which is

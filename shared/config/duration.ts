@@ -41,3 +41,8 @@ export function formatDuration(ms: number): string {
   const [unit, size] = UNITS.find(([, size]) => ms > 0 && ms % size === 0) ?? ['ms', 1]
   return `${ms / size}${unit}`
 }
+
+/** The day of a moment in UTC, `2026-11-22`. @param ms since 1970 */
+export function formatDay(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10)
+}

@@ -33,7 +33,8 @@ export const realFileSteps: FileSteps = {
   syncDirectory,
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** Makes new names in a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
   // Windows cannot open a directory for this; NTFS journals the rename itself.
   if (process.platform === 'win32') return
   await using directory = await open(path, constants.O_RDONLY)

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { openPlainFile } from '../config/plain-file.ts'
 import { TunnelError } from '../errors.ts'
 import type { Release, ReleasedFile } from './manifest.ts'
 
@@ -17,22 +17,6 @@ interface Content {
 }
 
 /**
- * Reads a file that is no secret.
- * @throws {TunnelError} `code` where there is none, where it is no plain file, or where it has more than `maxBytes`
- */
-export async function readLimited(
-  path: string,
-  maxBytes: number,
-  code: 'RELEASE_MANIFEST' | 'CONFIG',
-): Promise<Buffer> {
-  await using file = await openPlain(path, code)
-  const { size } = await file.stat()
-  if (size > maxBytes) throw new TunnelError(code, `${path} has more than ${maxBytes} bytes.`)
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(maxBytes), 0, maxBytes, 0)
-  return buffer.subarray(0, bytesRead)
-}
-
-/**
  * Finds the file at `path` in the release and compares it: by its name, or where the release has no such name, by its
  * content, since an installed file often bears another name.
  * @returns what the release says of the file
@@ -40,7 +24,7 @@ export async function readLimited(
  */
 export async function checkFile(path: string, release: Release, signal: AbortSignal): Promise<ReleasedFile> {
   const named = release.files.find(({ name }) => name === basename(path))
-  await using file = await openPlain(path, 'RELEASE_FILE')
+  await using file = await openPlainFile(path, 'RELEASE_FILE')
   const { size } = await file.stat()
   if (named !== undefined && size !== named.size) {
     const what = size < named.size ? 'cut off' : 'too long'
@@ -71,18 +55,4 @@ async function digest(file: FileHandle, maxBytes: number, signal: AbortSignal): 
     if (size > maxBytes) return undefined
     hash.update(block.subarray(0, bytesRead))
   }
-}
-
-async function openPlain(
-  path: string,
-  code: 'RELEASE_MANIFEST' | 'RELEASE_FILE' | 'CONFIG',
-): Promise<FileHandle> {
-  // O_NONBLOCK: opening a named pipe must not wait for a writer. Windows has no such flag, nor such pipes.
-  const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
-  const file = await open(path, flags).catch((cause: unknown) => {
-    throw new TunnelError(code, `${path} cannot be read.`, { cause })
-  })
-  if ((await file.stat()).isFile()) return file
-  await file.close()
-  throw new TunnelError(code, `${path} is no plain file.`)
 }

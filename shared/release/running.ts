@@ -1,8 +1,9 @@
 import { dirname, join } from 'node:path'
+import { readPlainFile } from '../config/plain-file.ts'
 import { isTunnelError } from '../errors.ts'
 import { PRODUCT_VERSION } from '../version.ts'
 import { embeddedRoots } from './embedded.ts'
-import { checkFile, readLimited } from './file.ts'
+import { checkFile } from './file.ts'
 import { MANIFEST_MAX_BYTES, parseManifest } from './manifest.ts'
 import { checkSignatures } from './verify.ts'
 
@@ -32,7 +33,7 @@ export async function runningRelease(
   if (roots === undefined) return { isSigned: false, reason: 'development build, unsigned' }
   try {
     const path = join(dirname(executable), MANIFEST_NAME)
-    const manifest = parseManifest(await readLimited(path, MANIFEST_MAX_BYTES, 'RELEASE_MANIFEST'))
+    const manifest = parseManifest(await readPlainFile(path, MANIFEST_MAX_BYTES, 'RELEASE_MANIFEST'))
     const release = checkSignatures(manifest, roots)
     await checkFile(executable, release, signal)
     if (release.version !== PRODUCT_VERSION) {

@@ -1,10 +1,11 @@
 import { dirname, join } from 'node:path'
 import type { Output } from '../cli/output.ts'
+import { readPlainFile } from '../config/plain-file.ts'
 import { type Effects, realEffects } from '../effects.ts'
 import { TunnelError } from '../errors.ts'
 import { PRODUCT_VERSION } from '../version.ts'
 import { embeddedRoots } from './embedded.ts'
-import { checkFile, readLimited } from './file.ts'
+import { checkFile } from './file.ts'
 import { MANIFEST_MAX_BYTES, parseManifest } from './manifest.ts'
 import { parseRoots, ROOTS_MAX_BYTES, type Roots } from './roots.ts'
 import { MANIFEST_NAME } from './running.ts'
@@ -43,7 +44,7 @@ export async function verifyFiles(options: VerifyOptions): Promise<void> {
   }
   for (const path of files) {
     const manifestPath = options.manifest ?? join(dirname(path), MANIFEST_NAME)
-    const bytes = await readLimited(manifestPath, MANIFEST_MAX_BYTES, 'RELEASE_MANIFEST')
+    const bytes = await readPlainFile(manifestPath, MANIFEST_MAX_BYTES, 'RELEASE_MANIFEST')
     const release = checkSignatures(parseManifest(bytes), roots)
     checkFresh(release, effects.date(), floor)
     const { name, size, sha256 } = await checkFile(path, release, signal)
@@ -56,5 +57,5 @@ export async function verifyFiles(options: VerifyOptions): Promise<void> {
 }
 
 async function readRoots(path: string): Promise<Roots> {
-  return parseRoots((await readLimited(path, ROOTS_MAX_BYTES, 'CONFIG')).toString('utf8'))
+  return parseRoots((await readPlainFile(path, ROOTS_MAX_BYTES, 'CONFIG')).toString('utf8'))
 }
