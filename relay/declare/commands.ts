@@ -69,9 +69,11 @@ export async function apply(options: ApplyOptions): Promise<void> {
     }
     await confirm('make it so? [y/N] ', options)
   }
-  await access(options.out, constants.W_OK).catch((cause: unknown) => {
-    throw new TunnelError('DISK', `${options.out} cannot be written: secrets would be lost.`, { cause })
-  })
+  if (whole.plans.some(issues)) {
+    await access(options.out, constants.W_OK).catch((cause: unknown) => {
+      throw new TunnelError('DISK', `${options.out} cannot be written: secrets would be lost.`, { cause })
+    })
+  }
   for (const one of whole.plans) if (one.changes.length > 0) await applyOne(options, declared, one)
 }
 
@@ -110,6 +112,15 @@ async function planAll(options: FileContext, declared: DeclaredFile): Promise<Wh
 
 function show({ output }: FileContext, { digest, plans }: Whole): void {
   output.result({ digest, tenants: plans }, [...plans.flatMap(planLines), `plan ${digest}`])
+}
+
+/** Whether something is made that has a secret. */
+function issues({ changes }: ShownPlan): boolean {
+  return changes.some(
+    ({ action, section }) =>
+      (action === 'create' || action === 'replace') &&
+      ['connectors', 'machines', 'deliveries'].includes(section),
+  )
 }
 
 async function applyOne(

@@ -9,11 +9,12 @@ import { RANGES_MAX } from '../restrictions/restriction.ts'
 import { clientSecret, PROVIDER_LIMITS, providerSettings } from '../sso/provider.ts'
 import { FREEZE_KINDS } from '../store/access-store.ts'
 import { RESTRICTION_KINDS } from '../store/restriction-store.ts'
+import { LIST_MAX } from '../store/store.ts'
 
 /** Limits of what may be declared of one tenant. */
 export const DECLARE_LIMITS = {
   /** Items of a section, where the thing itself has no lower limit. */
-  items: 5_000,
+  items: LIST_MAX - 1,
   environments: 100,
   /** Targets of one restriction. */
   targets: 1_000,

@@ -1,10 +1,12 @@
-import { readFile, stat } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { addAbortSignal } from 'node:stream'
 import { parse as parseToml, TomlDate, TomlError } from 'smol-toml'
 import * as v from 'valibot'
 import { readSecret } from '../../shared/cli/secret-input.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { NAME_PATTERN } from '../../shared/identity/names.ts'
+import { readLimited } from '../../shared/read-limited.ts'
 import { parseStrictJson } from '../api/json.ts'
 import { canonicalContents } from './canonical.ts'
 import { contentsOf, documentSchema } from './document.ts'
@@ -52,7 +54,7 @@ export interface Surroundings {
  * @throws {TunnelError} INPUT naming file, line where known, member and rule; USAGE where it, or a file that it names, cannot be read
  */
 export async function readDeclaredFile(path: string, surroundings: Surroundings): Promise<DeclaredFile> {
-  const text = await readText(path, FILE_MAX_BYTES)
+  const text = await readText(path, FILE_MAX_BYTES, surroundings.signal)
   const fault = (member: string, rule: string, line?: number) => inputFault(path, member, rule, line)
   const parsed = v.safeParse(fileSchema, rawOf(path, text))
   if (!parsed.success) {
@@ -155,15 +157,16 @@ async function textOf(text: string, { directory, env, signal }: Named, path: str
   }
   const isCertificate = /\.(?:ca|certificates\.\d+)$/.test(path)
   if (!isCertificate || !text.startsWith('file:')) return text
-  return readText(resolve(directory, text.slice(5)), CERTIFICATES_MAX_BYTES)
+  return readText(resolve(directory, text.slice(5)), CERTIFICATES_MAX_BYTES, signal)
 }
 
-async function readText(path: string, maxBytes: number): Promise<string> {
+async function readText(path: string, maxBytes: number, signal: AbortSignal): Promise<string> {
+  const tooLong = () => new TunnelError('USAGE', `${path} has more than ${maxBytes} bytes.`)
   try {
-    const { size } = await stat(path)
-    if (size > maxBytes) throw new TunnelError('USAGE', `${path} has more than ${maxBytes} bytes.`)
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path))
+    const stream = addAbortSignal(signal, createReadStream(path))
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readLimited(stream, maxBytes, tooLong))
   } catch (cause) {
+    signal.throwIfAborted()
     if (isTunnelError(cause)) throw cause
     throw new TunnelError('USAGE', `${path} cannot be read as text.`, { cause, next: 'is the path right?' })
   }

@@ -24,6 +24,9 @@ export const READ_RIGHTS: Readonly<Record<SectionName, Right>> = {
   freezes: 'sites:read',
 }
 
+/** What RFC 3339 can say: a grant that ends later ends then, as far as anybody will see. */
+const LATEST = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
+
 type Read = (store: StoreTogether, tenantId: string) => Promise<readonly object[]>
 
 const READ: { readonly [Name in SectionName]: Read & ((...of: Parameters<Read>) => Promise<Items[Name][]>) } =
@@ -109,7 +112,7 @@ async function readGrants(store: StoreTogether, tenantId: string): Promise<Items
     for (const { expiresAt, hours, ...resource } of await store.listGrants(tenantId, id)) {
       grants.push({
         ...{ environment, connector: name, resource: formatResourceName(resource) },
-        expiresAt: expiresAt === undefined ? undefined : new Date(expiresAt).toISOString(),
+        expiresAt: expiresAt === undefined ? undefined : new Date(Math.min(expiresAt, LATEST)).toISOString(),
         hours: hours === undefined ? undefined : formatHours(hours),
       })
     }
