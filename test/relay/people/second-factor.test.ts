@@ -105,7 +105,7 @@ test('the last second factor stays while one is demanded', async (t) => {
   const { kit, cookie } = await start(t)
   await addTotp(kit, cookie)
   const { body } = await kit.ask('GET', `${ME}/factors`, undefined, { cookie })
-  const [{ id } = { id: '' }] = body.factors as { id: string }[]
+  const [{ id } = { id: '' }] = body.items as { id: string }[]
   await demand(kit)
   const kept = await kit.ask('DELETE', `${ME}/factors/${id}`, undefined, { cookie })
   assert.deepEqual([kept.status, kept.body.code], [409, 'CONFLICT'])
