@@ -51,7 +51,7 @@ const MAX_SOURCES = 4
 export interface Process {
   /** Its nonce. */
   readonly instance: string
-  readonly source: string
+  readonly sourceAddress: string
 }
 
 /** A certificate of an agent that is not its present one, and the record of the agent. */
@@ -89,7 +89,7 @@ export class Copies {
     const isBack = since !== undefined && now - since >= STRAGGLER_MS.process
     put(processes, old.instance, now, MAX_PROCESSES)
     put(this.#superseded, key, processes, MAX_AGENTS)
-    if (isBack) this.#note(agent, 'process', [old.source, next.source])
+    if (isBack) this.#note(agent, 'process', [old.sourceAddress, next.sourceAddress])
   }
 
   /**

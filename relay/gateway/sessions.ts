@@ -240,20 +240,12 @@ export class Sessions {
   }
 
   #replace(old: LiveSession, live: LiveSession): void {
+    const { principal } = live
     const isSameProcess = old.instance === live.instance
-    if (!isSameProcess) this.#noteOther(old, live)
-    this.#options.log.info({ agentId: live.principal.id, isSameProcess }, 'session replaced')
+    if (!isSameProcess && principal.kind === 'agent') this.#options.copies.replaced(principal, old, live)
+    this.#options.log.info({ agentId: principal.id, isSameProcess }, 'session replaced')
     old.session.goAway('REPLACED', 0)
     old.close(new TunnelError('REPLACED'))
-  }
-
-  #noteOther(old: LiveSession, { principal, instance, sourceAddress: source }: LiveSession): void {
-    if (principal.kind === 'agent')
-      this.#options.copies.replaced(
-        principal,
-        { instance: old.instance, source: old.sourceAddress },
-        { instance, source },
-      )
   }
 
   #watchExpiry(): void {

@@ -8,8 +8,8 @@ import { FakeEffects } from '../../support/fake-effects.ts'
 import { enrolledAgent, ORIGIN, openTestAuthority, renewBody } from './authority-fixture.ts'
 
 const AGENT = { tenantId: 'default', environment: 'production', site: 'berlin', id: 'a1' }
-const A = { instance: 'A', source: '192.0.2.1' }
-const B = { instance: 'B', source: '198.51.100.9' }
+const A = { instance: 'A', sourceAddress: '192.0.2.1' }
+const B = { instance: 'B', sourceAddress: '198.51.100.9' }
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
 
@@ -31,7 +31,7 @@ describe('S14: two processes with one identity', () => {
     assert.deepEqual(told, copies.list())
     const [copy] = told
     const { sign, sources } = copy ?? {}
-    assert.deepEqual({ sign, sources }, { sign: 'process', sources: [B.source, A.source] })
+    assert.deepEqual({ sign, sources }, { sign: 'process', sources: [B.sourceAddress, A.sourceAddress] })
     assert.equal(copy?.since, effects.date())
   })
 
@@ -107,8 +107,8 @@ test('S14: a certificate that was replaced shows a copy, but not what was on its
 test('S14: a certificate of after a backup shows no copy where the relay was put back to before', () => {
   const { copies } = watched()
   const current = { notAfter: DAY, renewedAt: 0 }
-  copies.stale(AGENT, { notAfter: 2 * DAY, source: A.source, current })
+  copies.stale(AGENT, { notAfter: 2 * DAY, source: A.sourceAddress, current })
   assert.deepEqual(copies.list(), [])
-  copies.stale(AGENT, { notAfter: DAY - 1, source: A.source, current })
+  copies.stale(AGENT, { notAfter: DAY - 1, source: A.sourceAddress, current })
   assert.equal(copies.list().length, 1)
 })
