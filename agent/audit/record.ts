@@ -1,8 +1,8 @@
 import * as v from 'valibot'
 import { boundedText, CHAIN_START, chainHash } from '../../shared/audit/chain.ts'
 
-/** What an agent keeps of what it let in. Names are a promise: docs/audit.md shows the same table. */
-export const AGENT_ACTIONS = {
+/** What an agent keeps of what it let in. Names are a promise (docs/audit.md). */
+const AGENT_ACTIONS = {
   'agent.join': 'the agent, with the certificate that it has from now on',
   'agent.start': 'the version of the program',
   'agent.stop': 'the agent ended and everything before is written',

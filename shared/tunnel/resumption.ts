@@ -47,7 +47,6 @@ export interface ResumptionOptions<Context> {
    * @throws {TunnelError} UNANSWERED where that agent is gone for good, others where there is no path now
    */
   readonly path: (context: Context, agent: string | undefined) => OpeningPath
-  readonly graceMs?: number
   /** A stream has a path again, or was given up. For logs and counters. */
   readonly onResumed?: (meta: OpenMeta, attempts: number) => void
   readonly onGivenUp?: (meta: OpenMeta, error: TunnelError) => void
@@ -142,7 +141,7 @@ export class Resumption<Context> {
   }
 
   #onPathLost(ticket: Ticket<Context>, error: TunnelError): void {
-    const { effects, graceMs = GRACE_MS.default } = this.#options
+    const { effects } = this.#options
     ticket.error = error
     if (this.#waiting.has(ticket)) {
       this.#retry(ticket)
@@ -150,7 +149,7 @@ export class Resumption<Context> {
     }
     this.#waiting.add(ticket)
     ticket.failures = 0
-    ticket.cancelGrace = effects.after(graceMs, () => this.#giveUp(ticket))
+    ticket.cancelGrace = effects.after(GRACE_MS.default, () => this.#giveUp(ticket))
     // Another session may stand already. Not within this call: the stream is still leaving its path.
     ticket.cancelRetry = effects.after(0, () => this.#try(ticket))
   }
