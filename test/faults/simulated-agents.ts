@@ -1,23 +1,26 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import net from 'node:net'
-import { join } from 'node:path'
 import { realEffects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import type { RelayAddress } from '../../shared/identity/relay-address.ts'
 import { createWindowBudget } from '../../shared/mux/window.ts'
 import { DIRECT_NETWORK, type Network } from '../../shared/network/network.ts'
+import { Secret } from '../../shared/secret.ts'
 import { openClientTunnel } from '../../shared/tunnel/client-tunnel.ts'
 import { keepConnected } from '../../shared/tunnel/reconnect.ts'
-import { identityOf } from '../support/raw-session.ts'
+import type { IdentityFile, SimulatedIdentity } from './many-identities.ts'
 
 /**
- * simulated-agents.ts FOLDER FROM TO PORT, for test/faults/many-agents.ts: keeps one session each for the agents aFROM to aTO of
- * a folder, by the tunnel and the reconnecting of a real agent, and without its rules and targets. Each comes from an address
- * of its own in 127/8, as agents of different sites do. Prints how many stand, whenever that has changed.
+ * simulated-agents.ts FILE FROM PORT, for test/faults/many-agents.ts: keeps one session each for the identities of a file of
+ * writeIdentities, by the tunnel and the reconnecting of a real agent, and without its rules and targets. Each comes from an
+ * address of its own in 127/8, which FROM and the place in the file decide, as agents of different sites do. Prints how many
+ * stand, whenever that has changed.
  */
 
-const [folder = '', from = '', to = '', port = ''] = process.argv.slice(2)
+const [path = '', from = '', port = ''] = process.argv.slice(2)
+const { ca, serverName, agents } = JSON.parse(readFileSync(path, 'utf8')) as IdentityFile
 const address: RelayAddress = { host: '127.0.0.1', port: Number(port) }
 const budget = createWindowBudget(64 * 1024 * 1024)
 const NOTE_MS = 250
@@ -44,8 +47,8 @@ function networkOf(number: number): Network {
   }
 }
 
-async function run(number: number): Promise<void> {
-  const identity = { ...(await identityOf(join(folder, `a${number}`))), network: networkOf(number) }
+async function run(number: number, { certificate, key }: SimulatedIdentity): Promise<void> {
+  const identity = { ca, serverName, certificate, key: new Secret(key), network: networkOf(number) }
   const instance = randomBytes(16)
   await keepConnected({
     effects: realEffects,
@@ -76,4 +79,4 @@ setInterval(() => {
   if (up !== noted) process.stdout.write(`${up}\n`)
   noted = up
 }, NOTE_MS)
-for (let number = Number(from); number <= Number(to); number++) void run(number)
+agents.forEach((agent, index) => void run(Number(from) + index, agent))
