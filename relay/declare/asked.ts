@@ -16,6 +16,7 @@ import {
   removeRestriction,
   setRestriction,
 } from '../operations/restrictions.ts'
+import { setSecondFactor } from '../operations/second-factor.ts'
 import { addProvider, removeProvider, updateProvider } from '../operations/sso.ts'
 import { addEnvironment, removeEnvironment } from '../operations/tenants.ts'
 import type { Change, SectionChange } from './diff.ts'
@@ -33,12 +34,17 @@ type AskedBy = {
   readonly [Name in SectionName]: (change: SectionChange<Name>, tenantId: string) => readonly Asked[]
 }
 
+type Setting = keyof Items['settings']
+
+const SETTERS: Readonly<Record<Setting, Asked['operation']>> = {
+  lockoutFailures: setLockout,
+  copies: setCopies,
+  secondFactor: setSecondFactor,
+}
+
 const ASKED: AskedBy = {
   settings: ({ fields }, tenantId) =>
-    fields.map(({ field }) => ({
-      operation: field === 'copies' ? setCopies : setLockout,
-      place: { tenantId },
-    })),
+    fields.map(({ field }) => ({ operation: SETTERS[field as Setting], place: { tenantId } })),
   environments: ({ to }, tenantId) => [
     { operation: to === undefined ? removeEnvironment : addEnvironment, place: { tenantId } },
   ],

@@ -36,6 +36,8 @@ const settings = v.strictObject({
   lockoutFailures: v.optional(lockoutFailures),
   /** What is done about an agent of which there are two. */
   copies: v.optional(copyResponse),
+  /** Whether people need a second factor. */
+  secondFactor: v.optional(v.boolean()),
 })
 
 const environment = v.strictObject({

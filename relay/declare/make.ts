@@ -74,11 +74,13 @@ async function makeSettings(
   { from, to }: SectionChange<'settings'>,
   { store, tenantId, act }: Work,
 ): Promise<void> {
-  const { lockoutFailures, copies } = required(to)
+  const { lockoutFailures, copies, secondFactor } = required(to)
   if (lockoutFailures !== undefined && lockoutFailures !== from?.lockoutFailures) {
     await store.setLockoutAfter(tenantId, lockoutFailures, act)
   }
   if (copies !== undefined && copies !== from?.copies) await store.setCopyResponse(tenantId, copies, act)
+  // Where it is so already, nothing changes.
+  if (secondFactor !== undefined) await store.demandSecondFactor(tenantId, secondFactor, act)
 }
 
 async function makeRestriction({ from, to, name }: SectionChange<'restrictions'>, work: Work): Promise<void> {

@@ -11,7 +11,7 @@ import type { Contents, Items, SectionName } from './document.ts'
 
 /** Which right shows a section: that of the list that shows the same. */
 export const READ_RIGHTS: Readonly<Record<SectionName, Right>> = {
-  settings: 'tenant:read',
+  settings: 'people:read',
   environments: 'tenant:read',
   restrictions: 'restrictions:read',
   connectors: 'connectors:read',
@@ -32,7 +32,11 @@ type Read = (store: StoreTogether, tenantId: string) => Promise<readonly object[
 const READ: { readonly [Name in SectionName]: Read & ((...of: Parameters<Read>) => Promise<Items[Name][]>) } =
   {
     settings: async (store, tenantId) => [
-      { lockoutFailures: await store.lockoutAfter(tenantId), copies: await store.copyResponse(tenantId) },
+      {
+        lockoutFailures: await store.lockoutAfter(tenantId),
+        copies: await store.copyResponse(tenantId),
+        secondFactor: (await store.secondFactorSince(tenantId)) !== undefined,
+      },
     ],
     environments: async (store, tenantId) =>
       (await store.listEnvironments(tenantId)).map(({ name, isProduction }) => ({

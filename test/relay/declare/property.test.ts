@@ -71,6 +71,7 @@ const sections = fc.record(
     settings: fc.record({
       lockoutFailures: fc.integer({ min: 3, max: 100 }),
       copies: fc.constantFrom('alarm', 'freeze'),
+      secondFactor: fc.boolean(),
     }),
     environments: staging.map((isThere) => [
       { environment: 'production', isProduction: true },

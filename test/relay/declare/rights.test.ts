@@ -40,9 +40,16 @@ describe('who may not make a change by hand', () => {
     assert.equal(refused.body.code, 'FORBIDDEN')
     assert.match(String(refused.body.detail), /roles needs people:read/)
     const exported = await kit.api.ask('GET', '/tenants/default/declaration', { token: developer })
-    const shown = ['settings', 'environments', 'connectors', 'grants', 'publications', 'freezes']
+    const shown = ['environments', 'connectors', 'grants', 'publications', 'freezes']
     assert.deepEqual(Object.keys(exported.body.declaration as object), shown)
-    assert.deepEqual(exported.body.left, ['restrictions', 'deliveries', 'providers', 'machines', 'roles'])
+    assert.deepEqual(exported.body.left, [
+      'settings',
+      'restrictions',
+      'deliveries',
+      'providers',
+      'machines',
+      'roles',
+    ])
   })
 
   it('gives no role that is beyond its own, to people or to machines', async () => {
