@@ -34,6 +34,8 @@ function sessionChanges(db: Database): Pick<LoginStore, 'openSession' | 'rotateS
           .set({ failures: 0 })
           .where('tenant_id', '=', tenantId)
           .where('id', '=', personId)
+          // Mostly there are none, and then no page is written.
+          .where('failures', '>', 0)
           .execute()
         tell({ action: 'person.login', object: personId, outcome: 'OK', detail: how })
       }),
