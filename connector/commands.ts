@@ -6,6 +6,7 @@ import { addNetworkFlags } from '../shared/network/flags.ts'
 interface ConnectFlags extends NetworkChoice {
   readonly listen: string
   readonly credentials: string
+  readonly renew: boolean
 }
 
 interface ExportFlags {
@@ -28,6 +29,7 @@ function addConnect(program: Command): void {
     .argument('<SITE/RESOURCE>', 'what to reach')
     .option('--listen <HOST:PORT>', 'local address; port 0 lets the system choose', '127.0.0.1:0')
     .requiredOption('--credentials <FILE>', 'the file that `sallyport relay connector add` wrote')
+    .option('--no-renew', 'leave the certificate as it is, where the file is used on several machines')
     .option('--json', 'one JSON object a line')
   addNetworkFlags(command, { inspector: false }).action(
     runAction(async ({ signal, output }, resource: string, flags: ConnectFlags) => {

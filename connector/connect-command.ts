@@ -11,12 +11,15 @@ import { findNetwork } from '../shared/network/find-network.ts'
 import { networkFlags } from '../shared/network/flags.ts'
 import { formatListening } from '../shared/tunnel/tcp-listener.ts'
 import { Connector } from './connection.ts'
+import { credentialsFile } from './identity/credentials-file.ts'
 import { forwardLocally } from './local-forward.ts'
 
 export interface ConnectOptions extends NetworkChoice {
   readonly resource: string
   readonly listen: string
   readonly credentials: string
+  /** False leaves the certificate as it is. */
+  readonly renew: boolean
   readonly environment: NodeJS.ProcessEnv
   readonly signal: AbortSignal
   readonly output: Output
@@ -40,6 +43,8 @@ export async function connect(options: ConnectOptions): Promise<void> {
   await using connector = new Connector({
     credentials,
     network,
+    ...(options.renew ? { keeper: credentialsFile(options.credentials) } : {}),
+    onRenewalFailed: (error) => tellFailure(output, error),
     onUp: () => {
       if (isUp && output.json) output.result({ event: 'connected' }, [])
       else if (isUp) output.note('the relay is back')

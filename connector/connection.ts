@@ -15,8 +15,9 @@ import { type ClientTunnel, openClientTunnel } from '../shared/tunnel/client-tun
 import { TunnelDuplex } from '../shared/tunnel/duplex.ts'
 import { endsStreams, keepConnected } from '../shared/tunnel/reconnect.ts'
 import { type OpeningPath, Resumption } from '../shared/tunnel/resumption.ts'
-import { certificateProof } from './identity/certificate-proof.ts'
-import type { Proof } from './identity/proof.ts'
+import { CertificateProof } from './identity/certificate-proof.ts'
+import type { CredentialsKeeper } from './identity/credentials-file.ts'
+import type { Proof, ProofEvents } from './identity/proof.ts'
 import { TokenProof } from './identity/token-proof.ts'
 
 /** Windows of all streams beyond 256 KiB each, in bytes. */
@@ -32,6 +33,13 @@ export interface ConnectorOptions {
   readonly credentials: ConnectorCredentials | TokenCredentials
   /** Told of each failure to reach the relay; the connector goes on trying. */
   readonly onDown?: (error: TunnelError, retryMs: number) => void
+  /**
+   * Where a certificate is kept when it was renewed; see `credentialsFile`. Without it the certificate is not renewed. For one
+   * place only: copies elsewhere are worth nothing after the first renewal.
+   */
+  readonly keeper?: CredentialsKeeper
+  /** Told of each failure to renew what proves who this is; the connector goes on trying. */
+  readonly onRenewalFailed?: (error: TunnelError) => void
   /** Told each time the tunnel stands. */
   readonly onUp?: () => void
   readonly mask?: 'zero' | 'random'
@@ -185,9 +193,7 @@ export class Connector {
     this.#resumption.tryNow(() => true)
     this.#lastError = undefined
     this.#ready.resolve()
-    this.#kept ??= this.#proof.keep((notice) => {
-      for (const { session } of this.#tunnels) session.sendNotice(notice)
-    }, this.#stop.signal)
+    this.#kept ??= this.#keep()
     this.#options.onUp?.()
     void tunnel.closed.then((error) => {
       this.#tunnels.delete(tunnel)
@@ -196,6 +202,18 @@ export class Connector {
         this.#lastError = onWayToRelay(error)
       }
     })
+  }
+
+  #keep(): Promise<void> {
+    const told: ProofEvents = {
+      notice: (meta) => {
+        for (const { session } of this.#tunnels) session.sendNotice(meta)
+      },
+      // The relay forgets the certificate of before when it sees the next one.
+      changed: () => this.#tunnel?.retire(ROLL_DRAIN_MS),
+      failed: (error) => this.#options.onRenewalFailed?.(onWayToRelay(error)),
+    }
+    return this.#proof.keep(told, this.#stop.signal)
   }
 
   #onDown(cause: TunnelError, retryMs: number): void {
@@ -207,10 +225,10 @@ export class Connector {
   }
 }
 
-function proofOf({ credentials, network }: ConnectorOptions, effects: Effects): Proof {
+function proofOf({ credentials, network, keeper }: ConnectorOptions, effects: Effects): Proof {
   return areTokenCredentials(credentials)
     ? new TokenProof({ credentials, network, effects })
-    : certificateProof(credentials)
+    : new CertificateProof({ credentials, network, keeper, effects })
 }
 
 /** Whatever keeps a connector from its relay is between these two: the catalogue speaks of agents, too. */

@@ -9,7 +9,7 @@ import type { Network } from '../../shared/network/network.ts'
 import { firstReachable, readAnswer } from '../../shared/network/relay-answer.ts'
 import { exchange } from '../../shared/network/relay-exchange.ts'
 import { Secret } from '../../shared/secret.ts'
-import type { Proof, Shown } from './proof.ts'
+import type { Proof, ProofEvents, Shown } from './proof.ts'
 
 const TOKEN_PATH = '/api/v1/oauth/token'
 
@@ -71,7 +71,7 @@ export class TokenProof implements Proof {
     return true
   }
 
-  async keep(onNext: (notice: Uint8Array) => void, signal: AbortSignal): Promise<void> {
+  async keep({ notice, failed }: ProofEvents, signal: AbortSignal): Promise<void> {
     const { effects } = this.#options
     const sleep = (ms: number) => effects.sleep(Math.min(ms, SLEEP_MAX_MS), signal).catch(() => undefined)
     while (!signal.aborted) {
@@ -81,9 +81,10 @@ export class TokenProof implements Proof {
         continue
       }
       try {
-        onNext(encodeTokenNotice(await this.#ask(signal)))
-      } catch {
-        // The session says what is wrong when the token it has is over.
+        notice(encodeTokenNotice(await this.#ask(signal)))
+      } catch (error) {
+        if (signal.aborted) return
+        failed(isTunnelError(error) ? error : new TunnelError('INTERNAL', '', { cause: error }))
         await sleep(RETRY_MS)
       }
     }

@@ -18,6 +18,7 @@ export const AUDIT_ACTIONS = {
   'agent.revoke': 'an agent',
   'agent.copied': 'a site of whose agent there seem to be two; the detail names the agent and how it showed',
   'connector.add': 'a connector',
+  'connector.renew': 'a connector; the detail names generation and key',
   'connector.revoke': 'a connector',
   'grant.set': 'a connector; the detail names its resources',
   'grant.add': 'a connector; the detail names the resource and the terms',

@@ -84,7 +84,7 @@ export interface Peer {
 }
 
 /**
- * Answers `POST /v1/renew`: the next certificate for the agent that presents its present one, with a fresh key.
+ * Answers `POST /v1/renew`: the next certificate for the agent or connector that presents its present one, with a fresh key.
  *
  * @param body the parsed JSON, not yet checked
  * @throws {TunnelError} HTTP_BAD_REQUEST, IDENTITY, REVOKED, EXPIRED, STORE
@@ -97,22 +97,25 @@ export async function renew(
 ): Promise<RenewResponse> {
   const known = () => identify(context, peer.certificate, peer.authorized, origin.sourceAddress)
   const principal = await known()
-  if (principal.kind !== 'agent') throw new TunnelError('IDENTITY', 'Only agents renew here.')
   const request = parseBody(renewRequestSchema, body)
   const key = await verifyCsr(request.csr)
   if (peer.certificate !== undefined && fingerprint(peer.certificate) === fingerprint(key)) {
     throw new TunnelError('IDENTITY', 'A renewal needs a fresh key.')
   }
   const { store, effects, authority } = context
-  const { tenantId, id } = principal
-  const subject: Subject = { kind: 'agent', tenantId, id }
-  const issued = await issueClientCertificate(authority, key, subject, context.agentLifetimeMs, effects)
+  const { kind, tenantId, id, serial } = principal
+  const subject: Subject = { kind, tenantId, id }
+  const lifetimeMs = kind === 'agent' ? context.agentLifetimeMs : context.connectorLifetimeMs
+  const issued = await issueClientCertificate(authority, key, subject, lifetimeMs, effects)
   const act = actOf(subject, origin, effects.date())
-  const generation = await store.renewAgent(tenantId, id, principal.serial, issued.record, act)
+  const generation =
+    kind === 'agent'
+      ? await store.renewAgent(tenantId, id, serial, issued.record, act)
+      : await store.renewConnector(tenantId, id, serial, issued.record, act)
   // It was revoked or renewed by another in the meantime; both are found by asking again.
   if (generation === undefined) {
     await known()
-    throw new TunnelError('IDENTITY', 'The agent was renewed by another at the same time.')
+    throw new TunnelError('IDENTITY', 'It was renewed by another at the same time.')
   }
   return {
     certificate: issued.pem,
@@ -122,8 +125,8 @@ export async function renew(
   }
 }
 
-function actOf({ id }: Subject, { sourceAddress, traceId }: RequestOrigin, at: number): Act {
-  return { actor: { kind: 'agent', id }, source: sourceAddress, traceId, at }
+function actOf({ kind, id }: Subject, { sourceAddress, traceId }: RequestOrigin, at: number): Act {
+  return { actor: { kind, id }, source: sourceAddress, traceId, at }
 }
 
 function parseBody<T extends v.GenericSchema>(schema: T, body: unknown): v.InferOutput<T> {

@@ -16,7 +16,12 @@ interface PrincipalBase {
 /** Who is at the other end, as the store knows it now. */
 export type Principal =
   | (PrincipalBase & { readonly kind: 'agent'; readonly site: string; readonly generation: number })
-  | (PrincipalBase & { readonly kind: 'connector'; readonly name: string })
+  | (PrincipalBase & {
+      readonly kind: 'connector'
+      readonly name: string
+      /** Of the certificate that was presented: that of a later one is higher. */
+      readonly generation: number
+    })
 
 /**
  * Finds out whose certificate was presented. Ask at every connect, and never answer from a cache: a revoked
@@ -89,8 +94,17 @@ async function identifyConnector(
   const connector = await context.store.findConnector(tenantId, id)
   if (connector === undefined) throw new TunnelError('IDENTITY')
   if (connector.revokedAt !== undefined) throw new TunnelError('REVOKED')
-  if (presented.serial !== connector.serial)
-    throw new TunnelError('IDENTITY', 'The certificate was replaced.')
+  if (presented.serial === connector.serial) {
+    if (connector.previousSerial !== undefined) {
+      await context.store.confirmConnectorCertificate(tenantId, id, connector.serial)
+    }
+  } else if (presented.serial !== connector.previousSerial) {
+    throw new TunnelError(
+      'IDENTITY',
+      'A newer certificate took its place. Is there a copy of these credentials?',
+    )
+  }
   const { environment, name } = connector
-  return { kind: 'connector', tenantId, environment, id, name, ...presented }
+  const generation = connector.generation - (presented.serial === connector.serial ? 0 : 1)
+  return { kind: 'connector', tenantId, environment, id, name, generation, ...presented }
 }

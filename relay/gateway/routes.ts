@@ -25,8 +25,7 @@ import type { SealedRequests } from './sealed.ts'
 export type Authentication =
   | 'none'
   | 'join token in the body'
-  | 'agent certificate'
-  | 'connector certificate'
+  | 'agent or connector certificate'
   /** As for the path inside, with a signature in the place of the certificate that TLS would have seen. */
   | 'sealed in the body'
 
@@ -71,7 +70,7 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
     RENEW_PATH,
     {
       method: 'POST',
-      authentication: 'agent certificate',
+      authentication: 'agent or connector certificate',
       answer: async (context, request, traceId) =>
         renew(
           context.authority,

@@ -115,8 +115,21 @@ export class Sessions {
       peers.add(live)
       this.#agents.set(key, peers)
     }
+    if (principal.kind === 'connector') this.#endOutdated(principal)
     this.#all.add(live)
     this.#expiries.set(live, principal.notAfter)
+  }
+
+  /** A connector shows its next certificate: what came in by the one before is over, or a copy would live on by it. */
+  #endOutdated({ tenantId, id, generation }: Principal): void {
+    for (const old of this.#all) {
+      const { principal } = old
+      const isSame = principal.kind === 'connector' && principal.tenantId === tenantId && principal.id === id
+      if (isSame && principal.generation < generation) {
+        // Its streams look for another path: the connector's own find its next session, a copy's find none.
+        old.close(new TunnelError('SESSION_LOST', 'a newer certificate took its place'))
+      }
+    }
   }
 
   /** What proves whose a session is now ends at `notAfter`, in ms since 1970. */

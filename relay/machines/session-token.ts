@@ -43,8 +43,8 @@ export async function identifyByToken(
   const connector = await authority.store.findConnector(tenantId, id)
   if (connector?.secretHash === undefined || authority.closed.has(tenantId)) throw new TunnelError('IDENTITY')
   if (connector.revokedAt !== undefined) throw new TunnelError('REVOKED')
-  const { environment, name, serial } = connector
-  return { kind: 'connector', tenantId, environment, id, name, serial, notAfter: expiresAt }
+  const { environment, name, serial, generation } = connector
+  return { kind: 'connector', tenantId, environment, id, name, serial, generation, notAfter: expiresAt }
 }
 
 export interface ProlongContext extends SessionTokens {

@@ -48,8 +48,15 @@ export function connectorQueries(
 }
 
 /** The part of the store that changes connectors. */
-export function connectorChanges(db: Database): Pick<ConnectorStore, 'addConnector' | 'revokeConnector'> {
+export function connectorChanges(
+  db: Database,
+): Pick<
+  ConnectorStore,
+  'addConnector' | 'revokeConnector' | 'renewConnector' | 'confirmConnectorCertificate'
+> {
   return {
+    ...connectorRenewal(db),
+
     addConnector: (tenantId, connector, grants, act) =>
       change(db, tenantId, act, async (tx, tell) => {
         const { environment } = connector
@@ -95,6 +102,51 @@ export function connectorChanges(db: Database): Pick<ConnectorStore, 'addConnect
   }
 }
 
+function connectorRenewal(
+  db: Database,
+): Pick<ConnectorStore, 'renewConnector' | 'confirmConnectorCertificate'> {
+  return {
+    confirmConnectorCertificate: async (tenantId, id, serial) => {
+      const result = await db
+        .updateTable('connectors')
+        .set({ previous_serial: null })
+        .where('tenant_id', '=', tenantId)
+        .where('id', '=', id)
+        .where('serial', '=', serial)
+        .executeTakeFirst()
+      return result.numUpdatedRows > 0n
+    },
+
+    renewConnector: (tenantId, id, presentedSerial, next, act) =>
+      change(db, tenantId, act, async (tx, tell) => {
+        const row = await tx
+          .updateTable('connectors')
+          .set((column) => ({
+            serial: next.serial,
+            // What the connector proved to hold; see renewAgent.
+            previous_serial: presentedSerial,
+            generation: column('generation', '+', 1),
+            fingerprint: next.fingerprint,
+            not_after: next.notAfter,
+          }))
+          .where('tenant_id', '=', tenantId)
+          .where('id', '=', id)
+          .where('revoked_at', 'is', null)
+          .where('secret_hash', 'is', null)
+          .where((row) =>
+            row.or([row('serial', '=', presentedSerial), row('previous_serial', '=', presentedSerial)]),
+          )
+          .returning(['generation', 'environment'])
+          .executeTakeFirst()
+        if (row === undefined) return undefined
+        const { generation, environment } = row
+        const detail = `generation ${generation}, ${next.fingerprint}`
+        tell({ action: 'connector.renew', object: id, environment, outcome: 'OK', detail })
+        return generation
+      }),
+  }
+}
+
 function connectorRecord(row: Selectable<Tables['connectors']>): ConnectorRecord {
   return {
     id: row.id,
@@ -106,5 +158,7 @@ function connectorRecord(row: Selectable<Tables['connectors']>): ConnectorRecord
     createdAt: row.created_at,
     revokedAt: row.revoked_at ?? undefined,
     secretHash: row.secret_hash ?? undefined,
+    previousSerial: row.previous_serial ?? undefined,
+    generation: row.generation,
   }
 }

@@ -16,6 +16,7 @@ import { CONNECTOR_SECRETS } from './migrations/0014-connector-secrets.ts'
 import { COPIES } from './migrations/0015-copies.ts'
 import { RELAY_ROW } from './migrations/0016-relay-chain.ts'
 import { SECOND_FACTOR } from './migrations/0017-second-factor.ts'
+import { CONNECTOR_RENEWAL } from './migrations/0018-connector-renewal.ts'
 
 /** Marks a file as ours in the header of SQLite (`PRAGMA application_id`). */
 export const APPLICATION_ID = 0x53_4c_59_50
@@ -44,6 +45,7 @@ const MIGRATIONS: readonly string[] = [
   COPIES,
   RELAY_ROW,
   SECOND_FACTOR,
+  CONNECTOR_RENEWAL,
 ]
 
 /** The version that this program writes. */

@@ -129,6 +129,10 @@ export interface NewConnector extends IssuedCertificate {
 export const NO_CERTIFICATE: IssuedCertificate = { serial: '', fingerprint: '', notAfter: 0 }
 
 export interface ConnectorRecord extends NewConnector {
+  /** Accepted until the current certificate is used for the first time, since the answer with it may be lost. */
+  readonly previousSerial: string | undefined
+  /** 1 at first, one more with each renewal. */
+  readonly generation: number
   readonly revokedAt: number | undefined
 }
 
@@ -226,6 +230,16 @@ export interface ConnectorStore {
    */
   addConnector(tenantId: string, connector: NewConnector, grants: readonly Grant[], act: Act): Promise<void>
   findConnector(tenantId: string, id: string): Promise<ConnectorRecord | undefined>
+  /** As {@link AgentStore.confirmAgentCertificate}. */
+  confirmConnectorCertificate(tenantId: string, id: string, serial: string): Promise<boolean>
+  /** As {@link AgentStore.renewAgent}. */
+  renewConnector(
+    tenantId: string,
+    id: string,
+    presentedSerial: string,
+    next: IssuedCertificate,
+    act: Act,
+  ): Promise<number | undefined>
   /** The connector of this name that is not revoked. */
   findConnectorByName(
     tenantId: string,

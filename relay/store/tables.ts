@@ -41,6 +41,8 @@ export interface Tables {
     environment: string
     name: string
     secret_hash: Uint8Array | null
+    previous_serial: string | null
+    generation: Generated<number>
   }
   grants: {
     tenant_id: string

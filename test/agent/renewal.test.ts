@@ -4,17 +4,11 @@ import { join as joinPath } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { join } from '../../agent/enrollment.ts'
 import { type AgentIdentity, readIdentity } from '../../agent/identity-store.ts'
-import {
-  keepRenewed,
-  type RenewOptions,
-  renewalTime,
-  renewOnce,
-  retryDelay,
-  spentLife,
-} from '../../agent/renewal.ts'
+import { keepRenewed, type RenewOptions, renewOnce, spentLife } from '../../agent/renewal.ts'
 import { identify } from '../../relay/authority/identify.ts'
 import { type Effects, realEffects } from '../../shared/effects.ts'
 import { TunnelError } from '../../shared/errors.ts'
+import { renewalTime, retryDelay } from '../../shared/identity/renewal-time.ts'
 import { Secret } from '../../shared/secret.ts'
 import { temporaryDirectory } from '../relay/store/store-fixture.ts'
 import { actAt } from '../support/acts.ts'

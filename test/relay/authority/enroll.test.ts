@@ -177,7 +177,7 @@ test('an answer that was lost is asked for again, and the lost certificate is vo
   assert.equal((await identify(context, new X509Certificate(answer.certificate), true)).kind, 'agent')
 })
 
-test('a renewal needs a fresh key and an agent', async (t) => {
+test('a renewal needs a fresh key and a certificate of ours', async (t) => {
   const { context } = await openTestAuthority(t)
   const key = await generateKey()
   const body = { ...(await enrollBody(await newToken(context))), csr: await createCsr(key) }
@@ -190,14 +190,26 @@ test('a renewal needs a fresh key and an agent', async (t) => {
   await assert.rejects(renew(context, await renewBody(), { certificate, authorized: false }, ORIGIN), {
     code: 'IDENTITY',
   })
-  const { credentials } = await issueConnector(
-    context,
-    'default',
-    { ...LOCATION, name: 'app', grants: [] },
-    actAt(),
-  )
-  const connector = { certificate: new X509Certificate(credentials.certificate), authorized: true }
-  await assert.rejects(renew(context, await renewBody(), connector, ORIGIN), { code: 'IDENTITY' })
+})
+
+test('S14: a connector renews as an agent does, and its certificate before counts until the next is used', async (t) => {
+  const { context } = await openTestAuthority(t)
+  const options = { ...LOCATION, name: 'app', grants: [] }
+  const { credentials } = await issueConnector(context, 'default', options, actAt())
+  const first = { certificate: new X509Certificate(credentials.certificate), authorized: true }
+  const lost = await renew(context, await renewBody(), first, ORIGIN)
+  const { certificate, generation, lifetimeMs } = await renew(context, await renewBody(), first, ORIGIN)
+  assert.deepEqual([lost.generation, generation, lifetimeMs > 89 * 86_400_000], [2, 3, true])
+  const next = new X509Certificate(certificate)
+  const generationOf = async (one: X509Certificate) => {
+    const principal = await identify(context, one, true, ORIGIN.sourceAddress)
+    return principal.generation
+  }
+  await assert.rejects(generationOf(new X509Certificate(lost.certificate)), { code: 'IDENTITY' })
+  assert.equal(await generationOf(first.certificate), 2, 'one below that of the newest')
+  assert.equal(await generationOf(next), 3)
+  await assert.rejects(generationOf(first.certificate), { code: 'IDENTITY' })
+  await assert.rejects(renew(context, await renewBody(), first, ORIGIN), { code: 'IDENTITY' })
 })
 
 test('of two renewals at the same time the store takes both in turn, and only the last counts', async (t) => {

@@ -206,7 +206,7 @@ export class AgentsWorld {
     if (relay === undefined) return
     const principal: Principal = {
       ...{ kind: 'connector', tenantId: 'default', environment: 'default', id: 'connector-1', name: 'dev' },
-      ...{ serial: '', notAfter: Number.POSITIVE_INFINITY },
+      ...{ serial: '', generation: 1, notAfter: Number.POSITIVE_INFINITY },
     }
     const end = this.#join(relay, { principal, instance: 'c', held: [] }, () => {
       throw new TunnelError('REFUSED')

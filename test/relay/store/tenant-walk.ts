@@ -102,6 +102,15 @@ export const WALK: Readonly<Record<keyof StoreTogether, WalkStep>> = {
     nothing: { code: 'NOT_FOUND' },
   },
   findConnector: { call: (store, t) => store.findConnector(t, 'c'), nothing: gives(undefined) },
+  confirmConnectorCertificate: {
+    call: (store, t) => store.confirmConnectorCertificate(t, 'c', 'serial-c'),
+    nothing: gives(false),
+  },
+  renewConnector: {
+    call: (store, t) =>
+      store.renewConnector(t, 'c', 'serial-c', { serial: 's3', fingerprint: 'f3', notAfter: 20_000 }, act),
+    nothing: gives(undefined),
+  },
   findConnectorByName: {
     call: (store, t) => store.findConnectorByName(t, 'production', 'app'),
     nothing: gives(undefined),

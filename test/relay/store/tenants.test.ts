@@ -73,6 +73,8 @@ test('what one tenant has, a tenant that exists finds no more than one that does
     'isJoinTokenOpen',
     'enrollAgent',
     'renewAgent',
+    'renewConnector',
+    'confirmConnectorCertificate',
     'revokeAgent',
     'revokeConnector',
     'setGrants',
