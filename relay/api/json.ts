@@ -1,3 +1,4 @@
+import { brokenRule } from '../../shared/broken-rule.ts'
 import { TunnelError } from '../../shared/errors.ts'
 
 /** What a body may be, beyond its size. */
@@ -12,9 +13,6 @@ export const JSON_LIMITS = {
 const FORBIDDEN_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 
 const NUMBER = /-?\d[\d.eE+-]*/y
-
-/** Longest name that a problem document repeats, in UTF-16 units. */
-const SHOWN_NAME = 64
 
 /** Where a scan is: the names of each object that is open, undefined for a list. */
 interface Scan {
@@ -62,14 +60,15 @@ function punctuate(state: Scan, unit: string): void {
 }
 
 function enter(state: Scan, unit: '{' | '['): void {
-  if (state.open.length >= JSON_LIMITS.depth) throw broken('', `depth <=${JSON_LIMITS.depth}`)
+  if (state.open.length >= JSON_LIMITS.depth) throw brokenRule('', `depth <=${JSON_LIMITS.depth}`, 'The body')
   count(state)
   state.open.push(unit === '{' ? new Set() : undefined)
   state.isNameNext = unit === '{'
 }
 
 function count(state: Scan): void {
-  if (++state.members > JSON_LIMITS.members) throw broken('', `members <=${JSON_LIMITS.members}`)
+  if (++state.members > JSON_LIMITS.members)
+    throw brokenRule('', `members <=${JSON_LIMITS.members}`, 'The body')
 }
 
 /** @returns where the text ends */
@@ -80,8 +79,8 @@ function readText(state: Scan, text: string, begin: number): number {
   if (state.isNameNext && names !== undefined) {
     state.isNameNext = false
     const name = String(JSON.parse(text.slice(begin, end + 1)))
-    if (FORBIDDEN_NAMES.has(name)) throw broken(name, 'forbidden_name')
-    if (names.has(name)) throw broken(name, 'unique_name')
+    if (FORBIDDEN_NAMES.has(name)) throw brokenRule(name, 'forbidden_name', 'The body')
+    if (names.has(name)) throw brokenRule(name, 'unique_name', 'The body')
     names.add(name)
   }
   return end
@@ -91,14 +90,6 @@ function readText(state: Scan, text: string, begin: number): number {
 function number(text: string, begin: number): number {
   NUMBER.lastIndex = begin
   const [digits = ''] = NUMBER.exec(text) ?? []
-  if (Math.abs(Number(digits)) === Number.POSITIVE_INFINITY) throw broken('', 'finite_number')
+  if (Math.abs(Number(digits)) === Number.POSITIVE_INFINITY) throw brokenRule('', 'finite_number', 'The body')
   return begin + Math.max(digits.length, 1) - 1
-}
-
-function broken(name: string, rule: string): TunnelError {
-  const field = name.length > SHOWN_NAME ? `${name.slice(0, SHOWN_NAME)}…` : name
-  return new TunnelError('INPUT', `${field === '' ? 'The body' : field} breaks the rule: ${rule}.`, {
-    field,
-    rule,
-  })
 }

@@ -1,4 +1,4 @@
-import { TunnelError } from '../../shared/errors.ts'
+import { brokenRule } from '../../shared/broken-rule.ts'
 import type { JsonSchema } from './json-schema.ts'
 
 /** Most members of a query or form. */
@@ -14,7 +14,7 @@ const DECIMAL = /^-?(0|[1-9]\d{0,15})(\.\d{1,15})?$/
 export function parsePairs(text: string): ReadonlyMap<string, string> {
   const pairs = new Map<string, string>()
   for (const [name, value] of split(text)) {
-    if (pairs.has(name)) throw broken(name, 'unique_name')
+    if (pairs.has(name)) throw brokenRule(name, 'unique_name', 'The query or form')
     pairs.set(name, value)
   }
   return pairs
@@ -35,7 +35,7 @@ export function parseQuery(text: string, schema: JsonSchema): Readonly<Record<st
       items.push(typed(value, member.items))
       members.set(name, items)
     } else {
-      if (members.has(name)) throw broken(name, 'unique_name')
+      if (members.has(name)) throw brokenRule(name, 'unique_name', 'The query or form')
       members.set(name, typed(value, member))
     }
   }
@@ -45,7 +45,7 @@ export function parseQuery(text: string, schema: JsonSchema): Readonly<Record<st
 function* split(text: string): Generator<[name: string, value: string]> {
   if (text === '') return
   const parts = text.split('&', PAIRS_MAX + 1)
-  if (parts.length > PAIRS_MAX) throw broken('', `members <=${PAIRS_MAX}`)
+  if (parts.length > PAIRS_MAX) throw brokenRule('', `members <=${PAIRS_MAX}`, 'The query or form')
   for (const part of parts) {
     const at = part.indexOf('=')
     yield at < 0 ? [decode(part), ''] : [decode(part.slice(0, at)), decode(part.slice(at + 1))]
@@ -56,7 +56,7 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
-    throw broken('', 'percent_encoding')
+    throw brokenRule('', 'percent_encoding', 'The query or form')
   }
 }
 
@@ -65,12 +65,4 @@ function typed(value: string, schema: JsonSchema | undefined): unknown {
   if ((type === 'number' || type === 'integer') && DECIMAL.test(value)) return Number(value)
   if (type === 'boolean' && (value === 'true' || value === 'false')) return value === 'true'
   return value
-}
-
-function broken(field: string, rule: string): TunnelError {
-  const shown = field.slice(0, 64)
-  return new TunnelError('INPUT', `${shown === '' ? 'The query or form' : shown} breaks the rule: ${rule}.`, {
-    field: shown,
-    rule,
-  })
 }

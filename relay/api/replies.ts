@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { brokenRule } from '../../shared/broken-rule.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import type { Secret } from '../../shared/secret.ts'
 import type { Relay } from '../relay.ts'
@@ -71,9 +72,7 @@ export async function once(request: OnceRequest, work: () => Promise<string>): P
   const { store, effects } = relay.authority
   // Answers are kept sealed under the key of the caller's tenant, and this one has none.
   if (caller.kind === 'operator-token') {
-    throw new TunnelError('INPUT', 'Idempotency-Key breaks the rule: not with a token of the operator.', {
-      ...{ field: 'Idempotency-Key', rule: 'not with a token of the operator' },
-    })
+    throw brokenRule('Idempotency-Key', 'not with a token of the operator')
   }
   const key = replyKey(request)
   const known = await store.beginReply(caller.tenantId, key, effects.date())
@@ -114,13 +113,7 @@ async function runOnce(
 }
 
 function replyKey({ caller, key, target, input }: OnceRequest): ReplyKey {
-  if (!KEY_FORM.test(key)) {
-    const rule = 'printable ASCII, 1 to 128'
-    throw new TunnelError('INPUT', `Idempotency-Key breaks the rule: ${rule}.`, {
-      field: 'Idempotency-Key',
-      rule,
-    })
-  }
+  if (!KEY_FORM.test(key)) throw brokenRule('Idempotency-Key', 'printable ASCII, 1 to 128')
   const owner = `${caller.kind}:${caller.id}`
   return {
     id: createHash('sha256')

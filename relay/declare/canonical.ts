@@ -1,3 +1,4 @@
+import { brokenRule } from '../../shared/broken-rule.ts'
 import { parseListenAddress } from '../../shared/cli/listen-address.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { formatResourceName, parseName, parseResourceName } from '../../shared/identity/names.ts'
@@ -73,7 +74,7 @@ function canonicalSection<Name extends SectionName>(
     const key = keyOf(name, canonical)
     const before = seen.get(key)
     if (before !== undefined)
-      throw broken(pathOf(name, at), `once only, and ${pathOf(name, before)} is the same`)
+      throw brokenRule(pathOf(name, at), `once only, and ${pathOf(name, before)} is the same`)
     seen.set(key, at)
     return canonical
   })
@@ -84,18 +85,13 @@ export function pathOf(name: SectionName, at: number): string {
   return name === 'settings' ? name : `${name}.${at}`
 }
 
-/** @param path with dots */
-export function broken(path: string, rule: string): TunnelError {
-  return new TunnelError('INPUT', `${path} breaks the rule: ${rule}.`, { field: path, rule })
-}
-
 function memberOf(path: string): Member {
   return (name, read) => {
     try {
       return read()
     } catch (error) {
       if (!isTunnelError(error)) throw error
-      throw broken(`${path}.${name}`, error.rule ?? error.detail.replace(/\.$/, ''))
+      throw brokenRule(`${path}.${name}`, error.rule ?? error.detail.replace(/\.$/, ''))
     }
   }
 }
@@ -162,6 +158,6 @@ function canonicalFreeze({ kind, ...item }: Items['freezes'], member: Member): I
 function checkGrantCounts({ grants = [] }: Contents): void {
   const byConnector = Map.groupBy(grants, ({ environment, connector }) => `${environment} ${connector}`)
   for (const [, some] of byConnector) {
-    if (some.length > GRANTS_MAX) throw broken('grants', `at most ${GRANTS_MAX} of one connector`)
+    if (some.length > GRANTS_MAX) throw brokenRule('grants', `at most ${GRANTS_MAX} of one connector`)
   }
 }

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { addAbortSignal } from 'node:stream'
 import { parse as parseToml, TomlDate, TomlError } from 'smol-toml'
 import * as v from 'valibot'
+import { brokenRule } from '../../shared/broken-rule.ts'
 import { readSecret } from '../../shared/cli/secret-input.ts'
 import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { NAME_PATTERN } from '../../shared/identity/names.ts'
@@ -90,16 +91,12 @@ function checkDocument(document: unknown): void {
     return
   }
   const [issue] = checked.issues
-  throw broken(v.getDotPath(issue) ?? '', ruleOf(issue))
+  throw brokenRule(v.getDotPath(issue) ?? '', ruleOf(issue))
 }
 
 function ruleOf(issue: v.BaseIssue<unknown>): string {
   if (issue.type === 'strict_object' && issue.expected === 'never') return 'there is no such member'
   return issue.received === 'undefined' ? 'it is missing' : `${issue.type} ${issue.expected ?? ''}`.trim()
-}
-
-function broken(member: string, rule: string): TunnelError {
-  return new TunnelError('INPUT', `${member} breaks the rule: ${rule}.`, { field: member, rule })
 }
 
 function inputFault(path: string, member: string, rule: string, line?: number): TunnelError {
@@ -153,7 +150,7 @@ async function textOf(text: string, { directory, env, signal }: Named, path: str
     }
     const kept = text.startsWith('env:') ? env[text.slice(4)] : undefined
     if (kept !== undefined && kept !== '') return kept
-    throw broken(path, 'file:PATH or env:NAME, of something that is there; never the secret itself')
+    throw brokenRule(path, 'file:PATH or env:NAME, of something that is there; never the secret itself')
   }
   const isCertificate = /\.(?:ca|certificates\.\d+)$/.test(path)
   if (!isCertificate || !text.startsWith('file:')) return text

@@ -1,10 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { brokenRule } from '../../shared/broken-rule.ts'
 import { TunnelError } from '../../shared/errors.ts'
 import type { OperationContext } from '../operations/operation.ts'
 import { may } from '../operations/run.ts'
 import { providerSecret } from '../sso/provider.ts'
 import type { StoreTogether } from '../store/store.ts'
-import { broken, canonicalContents, pathOf } from './canonical.ts'
+import { canonicalContents, pathOf } from './canonical.ts'
 import { type Change, differences } from './diff.ts'
 import {
   type Contents,
@@ -91,7 +92,7 @@ export async function checkReading(
 function checkNames({ publications = [] }: Contents, relay: OperationContext['relay']): void {
   for (const [at, { kind, address }] of publications.entries()) {
     if (kind !== 'tcp' && address === relay.address.host) {
-      throw broken(`${pathOf('publications', at)}.address`, 'not the name of the relay itself')
+      throw brokenRule(`${pathOf('publications', at)}.address`, 'not the name of the relay itself')
     }
   }
 }
@@ -149,9 +150,9 @@ function checkSecrets(providers: readonly Items['providers'][], changes: readonl
   for (const [at, { provider, settings, secret }] of providers.entries()) {
     const isUsed = settings.kind === 'oidc' && settings.clientAuthentication !== 'none'
     const path = `${pathOf('providers', at)}.secret`
-    if (!isUsed && secret !== undefined) throw broken(path, 'nothing here uses a secret')
+    if (!isUsed && secret !== undefined) throw brokenRule(path, 'nothing here uses a secret')
     if (isUsed && secret === undefined && added.has(provider))
-      throw broken(path, 'a new provider needs its secret')
+      throw brokenRule(path, 'a new provider needs its secret')
   }
 }
 

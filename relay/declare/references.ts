@@ -1,7 +1,8 @@
+import { brokenRule } from '../../shared/broken-rule.ts'
 import type { TunnelError } from '../../shared/errors.ts'
 import { parseResourceName } from '../../shared/identity/names.ts'
 import type { StoreTogether } from '../store/store.ts'
-import { broken, pathOf } from './canonical.ts'
+import { pathOf } from './canonical.ts'
 import type { Change } from './diff.ts'
 import type { Contents, Items, SectionName } from './document.ts'
 import { keyOf } from './keys.ts'
@@ -67,7 +68,7 @@ function brokenAt(
   { member, rule }: NonNullable<Missing>,
 ): TunnelError {
   const at = (said[section] ?? []).findIndex((item) => keyOf(section, item as never) === name)
-  return broken(`${pathOf(section, at)}.${member}`, rule)
+  return brokenRule(`${pathOf(section, at)}.${member}`, rule)
 }
 
 async function missingIn(change: Change, world: World): Promise<Missing> {

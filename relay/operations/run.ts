@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { brokenRule } from '../../shared/broken-rule.ts'
 import { type ErrorCode, isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { holds, sees } from '../access/authorize.ts'
 import type { Right } from '../access/rights.ts'
@@ -135,10 +136,7 @@ export function parseInput<Input>(schema: v.GenericSchema<unknown, Input>, param
   const [issue] = parsed.issues
   const field = v.getDotPath(issue) ?? ''
   const rule = issue.expected === null ? issue.type : `${issue.type} ${issue.expected}`
-  throw new TunnelError('INPUT', `${field === '' ? 'The whole' : field} breaks the rule: ${rule}.`, {
-    field,
-    rule,
-  })
+  throw brokenRule(field, rule)
 }
 
 /** Whether the place takes an assignment that is marked for programs. Only they wait for the look-up, and only at home. */

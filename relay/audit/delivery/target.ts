@@ -1,5 +1,6 @@
 import { lookup as resolve } from 'node:dns/promises'
 import type { LookupFunction } from 'node:net'
+import { brokenRule } from '../../../shared/broken-rule.ts'
 import { TunnelError } from '../../../shared/errors.ts'
 import { canonicalAddress, classOf, namesClass } from '../../../shared/policy/address.ts'
 import { type Cidr, cidrContains } from '../../../shared/policy/cidr.ts'
@@ -24,22 +25,18 @@ export function parseTarget({ kind, target }: Pick<Delivery, 'kind' | 'target'>)
 
 function parseReceiver(target: string): DeliveryTarget {
   const read = parseHostPort(target)
-  if (!read.ok) throw broken(read.reason)
+  if (!read.ok) throw brokenRule('target', read.reason)
   return { host: read.value.host.text, port: read.value.port, path: '' }
 }
 
 function parseHook(target: string): DeliveryTarget {
   const url = target.length <= TARGET_MAX && URL.canParse(target) ? new URL(target) : undefined
-  if (url === undefined) throw broken('https://HOST/PATH')
-  if (url.protocol !== 'https:') throw broken('https only')
-  if (url.username !== '' || url.password !== '') throw broken('no user and password')
-  if (url.hash !== '') throw broken('no fragment')
+  if (url === undefined) throw brokenRule('target', 'https://HOST/PATH')
+  if (url.protocol !== 'https:') throw brokenRule('target', 'https only')
+  if (url.username !== '' || url.password !== '') throw brokenRule('target', 'no user and password')
+  if (url.hash !== '') throw brokenRule('target', 'no fragment')
   const host = url.hostname.replace(/^\[|\]$/g, '')
   return { host, port: url.port === '' ? 443 : Number(url.port), path: `${url.pathname}${url.search}` }
-}
-
-function broken(rule: string): TunnelError {
-  return new TunnelError('INPUT', `target breaks the rule: ${rule}.`, { field: 'target', rule })
 }
 
 /**
