@@ -16,29 +16,28 @@ import { API_LIMITS, type ApiLimits } from './api/limits.ts'
 import { OPEN_ROUTES } from './api/open-routes.ts'
 import { STREAM_ROUTES } from './api/stream-routes.ts'
 import { Deliveries } from './audit/delivery/deliveries.ts'
-import type { Audit } from './audit/record.ts'
 import { AuditTrail } from './audit/trail.ts'
 import { openAuthority } from './authority/authority.ts'
 import type { AuthorityContext } from './authority/context.ts'
 import { type BackupPlan, Backups } from './backup/backups.ts'
 import { certificatesOf } from './certificates.ts'
 import { endTraffic } from './drain.ts'
-import { copyAlarm } from './enforcement/copy-alarm.ts'
-import { type Enforced, Enforcement } from './enforcement/enforcement.ts'
+import type { Enforced, Enforcement } from './enforcement/enforcement.ts'
 import { ADMISSION_LIMITS, Admission, type AdmissionLimits } from './gateway/admission.ts'
 import { createArrive } from './gateway/arrival.ts'
 import { createGateway, type Gateway, tlsContext } from './gateway/server.ts'
-import { Sessions } from './gateway/sessions.ts'
-import { Streams, type StreamsOptions } from './gateway/streams.ts'
+import type { Sessions } from './gateway/sessions.ts'
+import type { Streams } from './gateway/streams.ts'
 import { SigningKeys } from './machines/signing-keys.ts'
 import { MachineTokens } from './machines/tokens.ts'
-import { RelayCounts } from './metrics/counts.ts'
+import type { RelayCounts } from './metrics/counts.ts'
 import { OPERATIONS } from './operations/list.ts'
 import { OperatorTokens } from './operators/tokens.ts'
 import { createPeople, type LoginLimits, type People, type PeopleOptions } from './people/people.ts'
 import { Publications } from './publications.ts'
 import { ingressOf, passThrough } from './published-streams.ts'
 import { createSso, type Sso, type SsoOptions } from './sso/sso.ts'
+import { type Traffic, trafficOf } from './traffic.ts'
 
 /** Windows of the relay's own streams beyond 256 KiB each, in bytes for the whole process. */
 const WINDOW_BUDGET_BYTES = 512 * 1024 * 1024
@@ -245,40 +244,6 @@ function apiOf({ effects, log, ...options }: RelayOptions, relay: () => Relay): 
     effects,
     log,
   })
-}
-
-interface Traffic {
-  readonly sessions: Sessions
-  readonly streams: Streams
-  readonly enforcement: Enforcement
-  readonly enforce: Relay['enforce']
-  readonly counts: RelayCounts
-}
-
-/** The living sessions and the streams over them, and what watches both. */
-async function trafficOf(
-  { effects, log }: RelayOptions,
-  { store, closed, copies }: AuthorityContext,
-  audit: Audit,
-): Promise<Traffic> {
-  const counts = new RelayCounts(effects)
-  const sessions = new Sessions({
-    effects,
-    log,
-    copies,
-    findAgent: (tenantId, id) => store.findAgent(tenantId, id),
-    onAgent: (place) => streams.agentCame(place),
-  })
-  const enforcement = new Enforcement({ store, closed, sessions, effects, log })
-  const countAgents: StreamsOptions['countAgents'] = async ({ tenantId, environment, site }) => {
-    const agents = await store.listAgents(tenantId, { environment, site })
-    return agents.filter(({ revokedAt }) => revokedAt === undefined).length
-  }
-  const streams: Streams = new Streams({ sessions, enforcement, audit, counts, effects, log, countAgents })
-  await enforcement.start()
-  const enforce = (tenantId: string) => enforcement.enforce(tenantId)
-  copies.onFound(copyAlarm({ store, audit, enforce, effects, log }))
-  return { sessions, streams, enforcement, enforce, counts }
 }
 
 function deliveriesOf(
