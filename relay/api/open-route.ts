@@ -56,6 +56,8 @@ export interface OpenRoute<Input = unknown, Output extends object = object> {
   readonly authentication: string
   /** How a POST's body is written; JSON where it is left out. `form`: application/x-www-form-urlencoded. */
   readonly body?: 'json' | 'form'
+  /** Media type of the problem documents that it writes itself, where a standard wants another one. */
+  readonly refusalType?: 'application/json'
   /** May be posted from a page of another site, as SAML does it. Elsewhere a foreign `Origin` is refused. */
   readonly isCrossSite?: boolean
   readonly input: v.GenericSchema<unknown, Input>

@@ -94,14 +94,17 @@ function refusals(): Record<string, object> {
   return Object.fromEntries([...statuses].map((status) => [`Problem${status}`, problemResponse(status)]))
 }
 
-function problemResponse(status: number): object {
+function problemResponse(status: number, types: readonly string[] = ['application/problem+json']): object {
   const codes = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => errorEntry(code).http === status)
-  const content = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }
-  return { description: codes.join(', '), content }
+  const problem = { schema: { $ref: '#/components/schemas/Problem' } }
+  return {
+    description: codes.join(', '),
+    content: Object.fromEntries(types.map((type) => [type, problem])),
+  }
 }
 
 function describe(route: ApiRoute, isReadable: boolean): object {
-  const { definition, kind } = route
+  const { definition } = route
   const { name, summary, http } = definition
   const schema = inputOf(route)
   const input = schema === undefined ? {} : inputSchema(schema)
@@ -112,7 +115,7 @@ function describe(route: ApiRoute, isReadable: boolean): object {
     ...guard(route),
     ...parameters(route, input, isReadable),
     ...(http.method === 'GET' ? {} : requestBody(route, input)),
-    responses: { 200: success(route), ...refusalsOf(http.method, kind) },
+    responses: { 200: success(route), ...refusalsOf(route) },
   }
 }
 
@@ -205,12 +208,19 @@ function success({ kind, definition }: ApiRoute): object {
   return { description: 'Done.', ...headers, content: { 'application/json': { schema } } }
 }
 
-function refusalsOf(method: string, kind: ApiRoute['kind']): object {
+function refusalsOf({ kind, definition }: ApiRoute): object {
+  const { method } = definition.http
   const statuses: number[] = [...REFUSALS.any]
   if (kind !== 'description') statuses.push(...REFUSALS.known)
   if (method !== 'GET') statuses.push(...REFUSALS.body, ...REFUSALS.change)
   if (method === 'POST' && kind === 'operation') statuses.push(...REFUSALS.once)
-  const responses = statuses.map((status) => [status, { $ref: `#/components/responses/Problem${status}` }])
+  const type = kind === 'open' ? definition.refusalType : undefined
+  const responses = statuses.map((status) => [
+    status,
+    type === undefined
+      ? { $ref: `#/components/responses/Problem${status}` }
+      : problemResponse(status, ['application/problem+json', type]),
+  ])
   return { ...Object.fromEntries(responses), default: problemDefault }
 }
 

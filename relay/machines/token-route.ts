@@ -42,6 +42,7 @@ export const tokenRoute = openRoute({
   http: { method: 'POST', path: TOKEN_PATH },
   authentication: 'client id and client secret, by Basic or in the body',
   body: 'form',
+  refusalType: 'application/json',
   input,
   output: v.union([tokenAnswer, refusal]),
   async answer(request) {

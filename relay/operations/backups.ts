@@ -27,14 +27,15 @@ function requireBackups({ backups }: Relay): Backups {
   })
 }
 
-/** Files are no part of a transaction; the record follows. */
-function tell(
+/** Files are no part of a transaction: the record is there before the answer. */
+async function tell(
   { relay, act }: OperationContext,
   action: 'backup.make' | 'backup.remove' | 'backup.download',
   object: string,
-): void {
+): Promise<void> {
   const { actor, source, traceId } = act
   relay.trail.audit({ tenantId: RELAY_CHAIN, actor, source, traceId, action, object, outcome: 'OK' })
+  await relay.trail.flush()
 }
 
 export const makeBackup = operation({
@@ -48,7 +49,7 @@ export const makeBackup = operation({
   place: ofRelay,
   async run(context) {
     const made = await requireBackups(context.relay).make(context.signal)
-    tell(context, 'backup.make', made.name)
+    await tell(context, 'backup.make', made.name)
     return rowOf(made)
   },
 })
@@ -77,7 +78,7 @@ export const pruneBackups = operation({
   place: ofRelay,
   async run(context) {
     const removed = await requireBackups(context.relay).prune()
-    for (const name of removed) tell(context, 'backup.remove', name)
+    for (const name of removed) await tell(context, 'backup.remove', name)
     return { removed: [...removed] }
   },
 })
@@ -96,7 +97,7 @@ export const downloadBackup = streamRoute({
     const parts = requireBackups(context.relay).read(backup, context.signal)
     // What is not there is refused by the first part.
     const first = await parts.next()
-    tell(context, 'backup.download', backup)
+    await tell(context, 'backup.download', backup)
     if (first.done !== true) yield first.value
     yield* parts
   },

@@ -42,7 +42,7 @@ export const addOperator = operation({
     }
     const { text: secret, ...token } = context.relay.operatorTokens.add(parseName(name, 'token'), lifeMs)
     const until = new Date(token.expiresAt).toISOString()
-    tell(context, 'operator.add', token, `${token.name}, until ${until}`)
+    await tell(context, 'operator.add', token, `${token.name}, until ${until}`)
     return { ...token, token: secret.reveal() }
   },
 })
@@ -75,19 +75,20 @@ export const removeOperator = operation({
         next: 'sallyport relay operator list',
       })
     }
-    tell(context, 'operator.remove', token, token.name)
+    await tell(context, 'operator.remove', token, token.name)
     return {}
   },
 })
 
-/** Tokens are in memory, so there is no transaction that the record could be a part of. */
-function tell(
+/** Tokens are in memory, so there is no transaction that the record could be a part of: it is there before the answer. */
+async function tell(
   { relay, act }: OperationContext,
   action: AuditAction & `operator.${string}`,
   { id }: OperatorToken,
   detail: string,
-): void {
+): Promise<void> {
   const { actor, source, traceId } = act
   const deed = { action, object: id, outcome: 'OK', detail } as const
   relay.trail.audit({ ...deed, tenantId: RELAY_CHAIN, actor, source, traceId })
+  await relay.trail.flush()
 }

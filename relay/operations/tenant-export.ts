@@ -20,6 +20,7 @@ export const exportTenantRoute = streamRoute({
     const { actor, source, traceId } = act
     const deed = { action: 'tenant.export', object: tenant, outcome: 'OK' } as const
     relay.trail.audit({ ...deed, tenantId: tenant, actor, source, traceId })
+    await relay.trail.flush()
     if (first.done !== true) yield first.value
     yield* parts
   },

@@ -6,11 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type AuditSource, openSource } from '../../../relay/audit/source.ts'
-import { loginDirectory, writeLogin } from '../../../shared/cli/remote-login.ts'
-import { Secret } from '../../../shared/secret.ts'
 import { actAt } from '../../support/acts.ts'
 import { type ApiKit, startApiKit } from '../../support/api-kit.ts'
 import { within } from '../../support/deadline.ts'
+import { storeLogin } from '../../support/stored-login.ts'
 
 let api: ApiKit
 let base: string
@@ -26,13 +25,6 @@ after(async () => {
   await api[Symbol.asyncDispose]()
   await rm(base, { recursive: true, force: true })
 })
-
-async function loginAt(port: number, token: string): Promise<string> {
-  const ca = api.kit.relay.authority.authority.certificate.toString()
-  const login = { address: { host: '127.0.0.1', port }, token: new Secret(token), ca }
-  await writeLogin(loginDirectory(process.env), login)
-  return `https://127.0.0.1:${port}`
-}
 
 const add = (name: string) => api.kit.relay.authority.store.addEnvironment('default', name, false, actAt())
 
@@ -50,7 +42,7 @@ async function allOf(source: AuditSource, order: 'oldest' | 'newest'): Promise<o
 test('a chain reads the same in the data directory and over the API, for who may', async () => {
   for (const name of ['one', 'two', 'three']) await add(name)
   await api.kit.relay.trail.flush()
-  const relay = await loginAt(api.kit.port, api.callers.withRole('auditor'))
+  const relay = await storeLogin(api, api.callers.withRole('auditor'))
   await using here = await openSource({ data: api.kit.directory, signal })
   await using there = await openSource({ data: '', relay, signal })
   for (const order of ['oldest', 'newest'] as const) {
@@ -62,7 +54,7 @@ test('a chain reads the same in the data directory and over the API, for who may
   for (const chain of ['@relay', 'nobody']) {
     await assert.rejects(there.page(chain, { filter: {}, order: 'oldest', limit: 1 }), { code: 'NOT_FOUND' })
   }
-  await loginAt(api.kit.port, api.callers.withRole('developer'))
+  await storeLogin(api, api.callers.withRole('developer'))
   await assert.rejects(there.verify('default', undefined), { code: 'FORBIDDEN' })
 })
 
@@ -78,7 +70,7 @@ test('who follows a chain misses nothing and reads nothing twice, through a conn
   })
   middle.listen(0, '127.0.0.1')
   await once(middle, 'listening')
-  const relay = await loginAt((middle.address() as AddressInfo).port, api.callers.withRole('auditor'))
+  const relay = await storeLogin(api, api.callers.withRole('auditor'), (middle.address() as AddressInfo).port)
   const pauses: number[] = []
   const effects = { sleep: async (ms: number) => void pauses.push(ms) }
   const stop = new AbortController()
@@ -99,12 +91,12 @@ test('who follows a chain misses nothing and reads nothing twice, through a conn
 })
 
 test('who follows a chain at a relay that is not there, or may not, hears so', async () => {
-  const nowhere = await loginAt(1, 'token')
+  const nowhere = await storeLogin(api, 'token', 1)
   await using away = await openSource({ data: '', relay: nowhere, signal })
   const follow = (source: AuditSource) =>
     source.follow('default', {}, undefined)[Symbol.asyncIterator]().next()
   await assert.rejects(follow(away), { code: 'RELAY_UNREACHABLE' })
-  const relay = await loginAt(api.kit.port, api.callers.withRole('developer'))
+  const relay = await storeLogin(api, api.callers.withRole('developer'))
   await using there = await openSource({ data: '', relay, signal })
   await assert.rejects(follow(there), { code: 'FORBIDDEN' })
 })

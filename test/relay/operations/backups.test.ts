@@ -6,10 +6,10 @@ import { after, before, test } from 'node:test'
 import { backupsDownload } from '../../../relay/backup/commands.ts'
 import { restoreBackup } from '../../../relay/backup/restore.ts'
 import { createOutput } from '../../../shared/cli/output.ts'
-import { loginDirectory, writeLogin } from '../../../shared/cli/remote-login.ts'
 import { realEffects } from '../../../shared/effects.ts'
 import { Secret } from '../../../shared/secret.ts'
 import { type ApiKit, startApiKit } from '../../support/api-kit.ts'
+import { storeLogin } from '../../support/stored-login.ts'
 import { fakeTerminal } from '../../support/terminal.ts'
 
 const PASSPHRASE = new Secret('a passphrase of some length')
@@ -42,12 +42,9 @@ test('a backup is made, listed and fetched over the API by the operator, and a r
     [made.body.backup],
   )
   const name = String(made.body.backup)
-  const ca = api.kit.relay.authority.authority.certificate.toString()
-  const address = { host: '127.0.0.1', port: api.kit.port }
-  await writeLogin(loginDirectory(process.env), { address, token: new Secret(token), ca })
   const { stdout, stderr } = fakeTerminal()
   const out = join(base, 'fetched.backup')
-  const relay = `https://127.0.0.1:${api.kit.port}`
+  const relay = await storeLogin(api, token)
   await backupsDownload({ relay, name, out, signal, output: createOutput({ json: true, stdout, stderr }) })
   assert.deepEqual(await readFile(out), await readFile(join(into, name)))
   const directory = join(base, 'restored')

@@ -6,10 +6,9 @@ import { after, before, test } from 'node:test'
 import { OperatorTokens } from '../../../relay/operators/tokens.ts'
 import { tenantExport, tenantRemove } from '../../../relay/removal-commands.ts'
 import { createOutput } from '../../../shared/cli/output.ts'
-import { loginDirectory, writeLogin } from '../../../shared/cli/remote-login.ts'
-import { Secret } from '../../../shared/secret.ts'
 import { type ApiKit, startApiKit } from '../../support/api-kit.ts'
 import { FakeEffects } from '../../support/fake-effects.ts'
+import { storeLogin } from '../../support/stored-login.ts'
 import { fakeTerminal } from '../../support/terminal.ts'
 
 let api: ApiKit
@@ -87,13 +86,11 @@ test('what it did stands in the chain as the operator, with its id, and it ends 
 test('a tenant is exported and removed over the API, with its proof; what breaks off leaves no file', async () => {
   await api.kit.command('tenant.add', { tenant: 'gone' })
   const { token } = await lend('far')
-  const ca = api.kit.relay.authority.authority.certificate.toString()
-  const address = { host: '127.0.0.1', port: api.kit.port }
-  await writeLogin(loginDirectory(process.env), { address, token: new Secret(token), ca })
+  const relay = await storeLogin(api, token)
   const { stdout, stderr } = fakeTerminal()
   const output = createOutput({ json: true, stdout, stderr })
   const { signal } = new AbortController()
-  const asking = { data: '', relay: `https://127.0.0.1:${api.kit.port}`, signal, output }
+  const asking = { data: '', relay, signal, output }
   const file = join(base, 'gone.json')
   await tenantExport({ ...asking, name: 'gone', file })
   const exported = JSON.parse(await readFile(file, 'utf8'))
