@@ -6,7 +6,6 @@ import { isTunnelError, type TunnelError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Stream } from '../../shared/mux/stream.ts'
 import type { StreamHandler } from '../../shared/mux/stream-handler.ts'
-import { readIntoBlocks } from '../../shared/tunnel/accepted.ts'
 import { nameSource, sourceAddress } from '../../shared/tunnel/source-address.ts'
 import { Splice } from '../../shared/tunnel/splice.ts'
 import type { Arrive } from '../../shared/tunnel/tcp-listener.ts'
@@ -205,10 +204,8 @@ function passThrough({ log }: FrontDoorOptions, { guest, source, first }: Arrive
   }
   splice.stream = stream
   stream.write(first)
-  socket.removeListener('close', guest.leave)
-  const joined = readIntoBlocks(socket, splice.reader)
-  // Only where it is still the same socket, which came in with the manners of HTTPS.
-  joined.allowHalfOpen = true
-  joined.once('close', guest.leave)
-  splice.attach(joined)
+  // It came in with the manners of HTTPS.
+  socket.allowHalfOpen = true
+  splice.reader.attach(socket)
+  splice.attach(socket)
 }

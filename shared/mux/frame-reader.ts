@@ -14,8 +14,8 @@ import {
 export interface FrameListener {
   /**
    * A piece of a DATA frame: `bytes` belong at `offset` of stream `id`. A frame that came in one chunk is one piece; one
-   * that was cut is several, and FIN stands in `flags` of the last only. `bytes` is a view whose memory passes to the
-   * listener: the reader never writes it again. `wireBytes` counts what the piece adds to the link's received DATA bytes.
+   * that was cut is several, and FIN stands in `flags` of the last only. `bytes` is a view that is good for this call only.
+   * `wireBytes` counts what the piece adds to the link's received DATA bytes.
    */
   data(id: number, flags: number, offset: number, bytes: Uint8Array, wireBytes: number): void
   control(frame: ControlFrame): void
@@ -56,7 +56,7 @@ export class FrameReader {
   }
 
   /**
-   * Takes the next bytes; the memory passes to the reader.
+   * Takes the next bytes; they are needed for this call only.
    * @throws {TunnelError} PROTOCOL where they are not frames of this protocol
    */
   push(chunk: Uint8Array): void {
@@ -145,7 +145,8 @@ export class FrameReader {
     const part = chunk.subarray(at, at + taken)
     if (taken === total) {
       this.#payloadBytes = -1
-      this.#control(part)
+      // What a frame says is kept, in parts, longer than the memory it came in.
+      this.#control(new Uint8Array(part))
       return at + taken
     }
     if (this.#payloadHas === 0) this.#payload = new Uint8Array(total)

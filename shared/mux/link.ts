@@ -3,6 +3,7 @@ import { DATA_HEAD_BYTES, encodeControl } from './encode.ts'
 import { type ControlFrame, FLAG, FRAME, MAX_DATA_BYTES } from './frame.ts'
 import { FrameReader } from './frame-reader.ts'
 import { InFlight } from './in-flight.ts'
+import { giveBackMemory } from './piece-memory.ts'
 import type { Piece } from './scheduler.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -29,7 +30,7 @@ const CONTROL_ROUND_BYTES = 16_384
 export interface FrameSink {
   /** One whole frame; the memory passes to the sink. */
   control(bytes: Uint8Array): void
-  /** A DATA frame; `bytes` stays the stream's until the far end has consumed it. */
+  /** A DATA frame; the sink copies its bytes before it returns. */
   data(piece: Piece): void
 }
 
@@ -183,6 +184,7 @@ export class Link {
       this.inFlight.sent(bytes, now)
       sent += bytes
       sink.data(piece)
+      if (piece.spent !== undefined) giveBackMemory(piece.spent)
     }
     return sent
   }

@@ -219,8 +219,11 @@ export class ReceiveHalf {
       const to = Math.min(end, next?.offset ?? end)
       if (to > from) {
         if (this.#early.length >= MAX_EARLY_PIECES) return 'dropped'
-        // Copied, because a few bytes that wait long must not keep a whole chunk of the link.
-        this.#early.splice(at, 0, { offset: from, bytes: bytes.slice(from - offset, to - offset) })
+        // The bytes are good for this call only.
+        this.#early.splice(at, 0, {
+          offset: from,
+          bytes: new Uint8Array(bytes.subarray(from - offset, to - offset)),
+        })
         this.#earlyBytes += to - from
         from = to
       } else {

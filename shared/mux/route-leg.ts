@@ -1,6 +1,7 @@
 import { type ErrorCode, TunnelError } from '../errors.ts'
 import { encodeControl } from './encode.ts'
 import { FLAG, type StreamFrame } from './frame.ts'
+import { takeMemory } from './piece-memory.ts'
 import { Ring } from './ring.ts'
 import type { Route } from './route.ts'
 import { type DataSource, type Piece, SourceActivity } from './scheduler.ts'
@@ -26,14 +27,13 @@ const MAX_SESSION_QUEUED_BYTES = 67_108_864
 const MAX_EARLY_PIECES = 256
 const JOINED_BYTES = 1_024
 
-/** From here on a piece that waits no longer keeps the chunk that brought it, where it is a small part of that. */
-const COPY_AFTER_PIECES = 64
-
 /** A piece of DATA on its way through. */
 export interface Waiting {
   readonly offset: number
   readonly bytes: Uint8Array
   readonly flags: number
+  /** The memory that `bytes` lies in, where the piece is kept. */
+  readonly memory?: Uint8Array
 }
 
 /** One side of a route: the entry behind an id of one session, and the queue of what goes out there. */
@@ -75,7 +75,7 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
     return early
   }
 
-  /** Queues a piece for this side, or drops it where the queue is full or a gap before it has to be filled first. */
+  /** Queues a copy of a piece for this side, or drops it where the queue is full or a gap before it has to be filled first. */
   pass(piece: Waiting): void {
     const { length } = piece.bytes
     if (this.#gapFrom !== -1 && piece.offset > this.#gapFrom) return
@@ -88,8 +88,7 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
     if (this.#gapFrom !== -1 && (piece.offset === this.#gapFrom || piece.offset + length > this.#gapFrom)) {
       this.#gapFrom = -1
     }
-    const isPinning = this.#queue.length >= COPY_AFTER_PIECES && length * 8 < piece.bytes.buffer.byteLength
-    this.#queue.push(isPinning ? { ...piece, bytes: piece.bytes.slice() } : piece)
+    this.#queue.push(kept(piece))
     this.#session.ready(this)
     this.#count(length)
   }
@@ -174,7 +173,7 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
     if (this.#early.length >= MAX_EARLY_PIECES) {
       throw new TunnelError('FLOW_CONTROL', 'early data in too many pieces')
     }
-    this.#early.push(piece)
+    this.#early.push(kept(piece))
   }
 
   receiveControl(frame: StreamFrame): void {
@@ -245,17 +244,24 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
   next(max: number): Piece | undefined {
     const piece = this.#queue.first
     if (piece === undefined) return undefined
-    const { offset, bytes, flags } = piece
+    const { offset, bytes, flags, memory } = piece
     if (bytes.length > max) {
       this.#count(-max)
-      this.#queue.replaceFirst({ offset: offset + max, bytes: bytes.subarray(max), flags })
+      this.#queue.replaceFirst({ ...piece, offset: offset + max, bytes: bytes.subarray(max) })
       return { id: this.id, offset, bytes: bytes.subarray(0, max), flags: flags & ~FLAG.FIN }
     }
     this.#count(-bytes.length)
     this.#queue.shift()
     if (this.#gapFrom !== -1 && this.#queue.length === 0) this.#tellGap()
-    return { id: this.id, offset, bytes, flags }
+    return { id: this.id, offset, bytes, flags, spent: memory }
   }
 
   sent(): void {}
+}
+
+/** A copy of the piece that outlives the call in which it came. */
+function kept({ offset, bytes, flags }: Waiting): Waiting {
+  const memory = takeMemory(bytes.length)
+  memory.set(bytes)
+  return { offset, bytes: memory.subarray(0, bytes.length), flags, memory }
 }

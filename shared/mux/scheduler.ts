@@ -12,6 +12,8 @@ const FRESH_BYTES = 65_536
 
 /** One DATA frame to be: `bytes` stays the source's; `flags` of docs/protocol.md section 3. */
 export interface Piece {
+  /** Memory that goes back to where it came from (piece-memory.ts) once the piece was passed on. */
+  readonly spent?: Uint8Array | undefined
   readonly id: number
   readonly flags: number
   readonly offset: number

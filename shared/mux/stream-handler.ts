@@ -5,7 +5,10 @@ import type { DataSource } from './scheduler.ts'
 export interface StreamHandler {
   /** The far end accepted: `meta` is the CBOR of OPEN_OK. Opener only. */
   opened(meta: Uint8Array): void
-  /** The next bytes in order. Their memory passes to the handler; it says `consume` when the bytes have gone on. */
+  /**
+   * The next bytes in order. They are good for this call only: the handler copies what it keeps, and says `consume` when
+   * they have gone on.
+   */
   data(bytes: Uint8Array): void
   /** The far end sent FIN and everything before it was handed on. */
   ended(): void

@@ -1,4 +1,6 @@
+import type net from 'node:net'
 import { MAX_DATA_BYTES } from '../mux/frame.ts'
+import { readInto } from './read-into.ts'
 
 /** Bytes of a block: whole DATA frames, so that a full read makes no splinter. */
 const BLOCK_BYTES = 4 * MAX_DATA_BYTES
@@ -61,7 +63,19 @@ export class BlockReader {
 
   /** The `onread` option of net.connect and new net.Socket. */
   get onread(): { buffer: () => Uint8Array; callback: (length: number, buffer: Uint8Array) => boolean } {
-    return { buffer: () => this.#target(), callback: (length, buffer) => this.#onRead(length, buffer) }
+    return {
+      buffer: () => this.#target(),
+      callback: (length, buffer) => this.#onRead(buffer.subarray(0, length)),
+    }
+  }
+
+  /** Reads a socket that is open already, of which nothing was read yet. */
+  attach(socket: net.Socket): void {
+    readInto(
+      socket,
+      () => this.#target(),
+      (bytes) => this.#onRead(bytes),
+    )
   }
 
   /** The socket is closed: nothing will be read any more. */
@@ -74,14 +88,14 @@ export class BlockReader {
     return this.#block === undefined ? landing : this.#block.bytes.subarray(this.#block.used)
   }
 
-  #onRead(length: number, buffer: Uint8Array): boolean {
+  #onRead(chunk: Uint8Array): boolean {
+    const { length } = chunk
     const block = this.#block
     if (block === undefined) {
       if (length >= BULK_READ_BYTES) this.#block = freeBlocks.pop() ?? new Block()
-      return this.#onChunk(Buffer.from(buffer.subarray(0, length)), undefined)
+      return this.#onChunk(Buffer.from(chunk), undefined)
     }
     block.used += length
-    const chunk = buffer.subarray(0, length)
     const release = block.hold()
     if (length < BULK_READ_BYTES) this.close()
     else if (BLOCK_BYTES - block.used < MAX_DATA_BYTES) {

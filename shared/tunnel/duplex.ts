@@ -104,7 +104,7 @@ export class TunnelDuplex extends Duplex {
   #onData(bytes: Uint8Array): void {
     this.#touch()
     this.#pushed += bytes.length
-    this.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+    this.push(Buffer.from(bytes))
     this.#offer()
   }
 

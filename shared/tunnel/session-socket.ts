@@ -2,22 +2,34 @@ import type net from 'node:net'
 import type { Effects } from '../effects.ts'
 import { isTunnelError, TunnelError } from '../errors.ts'
 import { DATA_HEAD_BYTES, writeDataHead } from '../mux/encode.ts'
+import { MAX_DATA_BYTES } from '../mux/frame.ts'
 import type { FrameSink, Link } from '../mux/link.ts'
 import type { Piece } from '../mux/scheduler.ts'
 import type { Session } from '../mux/session.ts'
 import { CLOSE, headBytes, OPCODE, WebSocketReader, writeHead } from '../wire/websocket.ts'
+import { readInto } from './read-into.ts'
+import { WriteBatch } from './write-batch.ts'
 
 /** Bytes given to the socket beyond what it has accepted; more would only build a queue that nothing can overtake. */
 const MAX_OUTSTANDING_BYTES = 65_536
-
-/** Pieces up to this size are copied behind their head: one small buffer is cheaper than two. */
-const COPY_BYTES = 2_048
 
 /** A timer that fires so much too late in ms saw the machine sleep. */
 const CLOCK_JUMP_MS = 5_000
 
 /** How long the closing handshake may take, in ms. */
 const CLOSE_TIMEOUT_MS = 2_000
+
+/** Control frames that share a message, in bytes; one alone may be longer. */
+const MAX_CONTROL_MESSAGE_BYTES = 16_384
+
+/** What is written apart where whole DATA frames follow, in bytes. */
+const MAX_PREFIX_BYTES = 4_096
+
+/**
+ * Where every session's bytes are decrypted to: what must wait is copied from here, so nothing is left to the collector, and
+ * the memory stays in the processor's cache. A TLS record holds at most 16 KiB.
+ */
+const landing = new Uint8Array(65_536)
 
 const ZERO_MASK = new Uint8Array(4)
 
@@ -55,7 +67,9 @@ export class SessionSocket implements FrameSink {
   readonly #effects: Effects
   readonly #onClosed: (error: TunnelError) => void
   readonly #reader: WebSocketReader
+  readonly #batch: WriteBatch
   #controls: Uint8Array[] = []
+  #controlBytes = 0
   #isScheduled = false
   #isOver = false
   #cancelTimer: (() => void) | undefined
@@ -78,8 +92,18 @@ export class SessionSocket implements FrameSink {
       },
       !options.isClient,
     )
+    this.#batch = new WriteBatch((bytes, release) => {
+      this.#socket.write(bytes, () => {
+        release()
+        this.#onWritten()
+      })
+    })
     this.#socket.setNoDelay(true)
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk))
+    readInto(this.#socket, landing, (bytes) => {
+      this.#onData(bytes)
+      return true
+    })
     this.#socket.resume()
     this.#socket.on('error', (error) => this.#end(new TunnelError('SESSION_LOST', '', { cause: error })))
     this.#socket.on('end', () => this.#end(new TunnelError('SESSION_LOST', 'the peer hung up')))
@@ -105,27 +129,31 @@ export class SessionSocket implements FrameSink {
   // As the sink of the session.
 
   control(bytes: Uint8Array): void {
+    if (this.#controlBytes + bytes.length > MAX_CONTROL_MESSAGE_BYTES) this.#writeControls()
     this.#controls.push(bytes)
+    this.#controlBytes += bytes.length
   }
 
   data(piece: Piece): void {
     this.#writeControls()
     const { bytes } = piece
     const length = bytes.length + DATA_HEAD_BYTES
-    const at = headBytes(length, this.#isClient)
-    const isCopied = bytes.length <= COPY_BYTES || this.#mask === 'random'
-    const head = Buffer.allocUnsafe(at + DATA_HEAD_BYTES + (isCopied ? bytes.length : 0))
+    const headLength = headBytes(length, this.#isClient)
+    // A few bytes in front of a bulk transfer would cut each of its frames over two TLS records.
+    if (bytes.length === MAX_DATA_BYTES && this.#batch.used < MAX_PREFIX_BYTES) this.#batch.flush()
+    const at = this.#batch.reserve(headLength + length)
+    const { buffer } = this.#batch
     const mask = this.#nextMask()
-    writeHead(head, OPCODE.binary, length, mask)
-    writeDataHead(head, at, { id: piece.id, flags: piece.flags, offset: piece.offset, length: bytes.length })
-    if (isCopied) {
-      head.set(bytes, at + DATA_HEAD_BYTES)
-      applyMask(head, at, mask)
-      this.#socket.write(head, this.#onWritten)
-      return
-    }
-    this.#socket.write(head)
-    this.#socket.write(bytes, this.#onWritten)
+    writeHead(buffer, at, OPCODE.binary, length, mask)
+    const head = at + headLength
+    writeDataHead(buffer, head, {
+      id: piece.id,
+      flags: piece.flags,
+      offset: piece.offset,
+      length: bytes.length,
+    })
+    buffer.set(bytes, head + DATA_HEAD_BYTES)
+    applyMask(buffer, head, length, mask)
   }
 
   readonly #flush = (): void => {
@@ -137,14 +165,12 @@ export class SessionSocket implements FrameSink {
   }
 
   #transmit(room: number): void {
-    this.#socket.cork()
     try {
       this.#session.transmit(room, this.#effects.now(), this)
       this.#writeControls()
+      this.#batch.flush()
     } catch (error) {
       this.#onFault(error)
-    } finally {
-      this.#socket.uncork()
     }
   }
 
@@ -161,30 +187,30 @@ export class SessionSocket implements FrameSink {
   #writeControls(): void {
     if (this.#controls.length === 0) return
     const controls = this.#controls
+    const length = this.#controlBytes
     this.#controls = []
-    let batch: Uint8Array[] = []
-    let batchBytes = 0
-    for (const bytes of controls) {
-      if (batchBytes + bytes.length > 16_384 && batchBytes > 0) {
-        this.#writeFrame(OPCODE.binary, Buffer.concat(batch))
-        batch = []
-        batchBytes = 0
-      }
-      batch.push(bytes)
-      batchBytes += bytes.length
+    this.#controlBytes = 0
+    this.#writeMessage(OPCODE.binary, controls, length)
+  }
+
+  #writeMessage(opcode: number, parts: readonly Uint8Array[], length: number): void {
+    const headLength = headBytes(length, this.#isClient)
+    const start = this.#batch.reserve(headLength + length)
+    const { buffer } = this.#batch
+    const mask = this.#nextMask()
+    writeHead(buffer, start, opcode, length, mask)
+    let at = start + headLength
+    for (const bytes of parts) {
+      buffer.set(bytes, at)
+      at += bytes.length
     }
-    this.#writeFrame(OPCODE.binary, Buffer.concat(batch))
+    applyMask(buffer, start + headLength, length, mask)
   }
 
   #writeFrame(opcode: number, payload: Uint8Array): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return
-    const at = headBytes(payload.length, this.#isClient)
-    const frame = Buffer.allocUnsafe(at + payload.length)
-    const mask = this.#nextMask()
-    writeHead(frame, opcode, payload.length, mask)
-    frame.set(payload, at)
-    applyMask(frame, at, mask)
-    this.#socket.write(frame, this.#onWritten)
+    this.#writeMessage(opcode, [payload], payload.length)
+    this.#batch.flush()
   }
 
   #nextMask(): Uint8Array | undefined {
@@ -192,7 +218,7 @@ export class SessionSocket implements FrameSink {
     return this.#mask === 'zero' ? ZERO_MASK : this.#effects.randomBytes(4)
   }
 
-  #onData(chunk: Buffer): void {
+  #onData(chunk: Uint8Array): void {
     if (this.#isOver) return
     try {
       this.#reader.push(chunk)
@@ -255,10 +281,10 @@ export class SessionSocket implements FrameSink {
   }
 }
 
-/** Masks `frame` from `at` on in place (RFC 6455 section 5.3). */
-function applyMask(frame: Uint8Array, at: number, mask: Uint8Array | undefined): void {
+/** Masks `length` bytes of `buffer` from `at` on in place (RFC 6455 section 5.3). */
+function applyMask(buffer: Uint8Array, at: number, length: number, mask: Uint8Array | undefined): void {
   if (mask === undefined || mask === ZERO_MASK) return
-  for (let index = at; index < frame.length; index++) {
-    frame[index] = (frame[index] as number) ^ (mask[(index - at) & 3] as number)
+  for (let index = 0; index < length; index++) {
+    buffer[at + index] = (buffer[at + index] as number) ^ (mask[index & 3] as number)
   }
 }

@@ -3,6 +3,7 @@ import type { ErrorCode, TunnelError } from '../errors.ts'
 import type { Stream } from '../mux/stream.ts'
 import type { StreamHandler } from '../mux/stream-handler.ts'
 import { BlockReader } from './blocks.ts'
+import { WriteBatch } from './write-batch.ts'
 
 export interface SpliceOptions {
   /** Code of the RESET where the socket breaks: TARGET_RESET at the agent, CANCELLED on the opener's side. */
@@ -27,13 +28,21 @@ export class Splice implements StreamHandler {
   #early: Uint8Array[] = []
   #hasEnded = false
   #isOver = false
-  #isCorked = false
+  readonly #batch: WriteBatch
+  #isFlushDue = false
   #delivered = 0
   #consumed = 0
 
   constructor(options: SpliceOptions) {
     this.#options = options
     this.reader = new BlockReader((bytes, release) => this.#onChunk(bytes, release))
+    this.#batch = new WriteBatch((bytes, release) => {
+      this.#delivered += bytes.length
+      this.#socket?.write(bytes, () => {
+        release()
+        this.#onWritten()
+      })
+    })
   }
 
   /** The stream that this is the handler of; at once after it was made. */
@@ -58,7 +67,7 @@ export class Splice implements StreamHandler {
     const early = this.#early
     this.#early = []
     for (const bytes of early) this.data(bytes)
-    if (this.#hasEnded) socket.end()
+    if (this.#hasEnded) this.ended()
     socket.resume()
   }
 
@@ -69,22 +78,19 @@ export class Splice implements StreamHandler {
   }
 
   data(bytes: Uint8Array): void {
-    const socket = this.#socket
-    if (socket === undefined) {
-      this.#early.push(bytes)
+    if (this.#socket === undefined) {
+      this.#early.push(new Uint8Array(bytes))
       return
     }
-    this.#delivered += bytes.length
-    if (!this.#isCorked) {
-      this.#isCorked = true
-      socket.cork()
-      setImmediate(this.#uncork)
-    }
-    socket.write(bytes, this.#onWritten)
+    this.#batch.append(bytes)
+    if (this.#isFlushDue) return
+    this.#isFlushDue = true
+    setImmediate(this.#flush)
   }
 
   ended(): void {
     this.#hasEnded = true
+    this.#batch.flush()
     this.#socket?.end()
   }
 
@@ -106,9 +112,9 @@ export class Splice implements StreamHandler {
 
   // As the socket's owner.
 
-  readonly #uncork = (): void => {
-    this.#isCorked = false
-    this.#socket?.uncork()
+  readonly #flush = (): void => {
+    this.#isFlushDue = false
+    this.#batch.flush()
   }
 
   /** Runs for each chunk that the kernel took; what is still queued is not consumed yet. */
@@ -145,7 +151,9 @@ export class Splice implements StreamHandler {
 
   #finish(error: TunnelError | null): void {
     const socket = this.#socket
+    if (error !== null || socket === undefined || socket.destroyed) this.#batch.clear()
     if (socket === undefined || socket.destroyed) return
+    this.#batch.flush()
     if (error === null) socket.destroySoon()
     // Behind our own FIN libuv refuses to reset and would keep the descriptor; what went before the FIN was whole.
     else if (socket.writableEnded) socket.destroy()

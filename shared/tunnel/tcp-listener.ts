@@ -2,7 +2,6 @@ import net from 'node:net'
 import { isTunnelError, TunnelError } from '../errors.ts'
 import type { Stream } from '../mux/stream.ts'
 import type { StreamHandler } from '../mux/stream-handler.ts'
-import { readIntoBlocks } from './accepted.ts'
 import { sourceAddress } from './source-address.ts'
 import { Splice } from './splice.ts'
 
@@ -70,7 +69,8 @@ function begin(
   }
   splice.stream = stream
   if (first.length > 0) stream.write(first)
-  splice.attach(readIntoBlocks(accepted, splice.reader))
+  splice.reader.attach(accepted)
+  splice.attach(accepted)
 }
 
 /**

@@ -12,7 +12,7 @@ export const CLOSE = { normal: 1000, protocol: 1002, tooBig: 1009 } as const
 export const MAX_MESSAGE_BYTES = 65_535
 
 export interface WebSocketListener {
-  /** A piece of a binary message, unmasked; its memory passes to the listener. */
+  /** A piece of a binary message, unmasked; it is good for this call only. */
   payload(bytes: Uint8Array): void
   /** The binary message under way is complete. */
   messageEnd(): void
@@ -56,7 +56,7 @@ export class WebSocketReader {
     this.#isMasked = isMasked
   }
 
-  /** Takes the next bytes; the memory passes to the reader. @throws {TunnelError} PROTOCOL */
+  /** Takes the next bytes, which it unmasks in place; they are needed for this call only. @throws {TunnelError} PROTOCOL */
   push(chunk: Uint8Array): void {
     let at = 0
     while (at < chunk.length) {
@@ -201,22 +201,23 @@ export function headBytes(length: number, isMasked: boolean): number {
 }
 
 /**
- * Writes the head of a whole frame to the start of `target`. `mask` is given by clients only: four bytes, which may be
- * zero inside TLS to a verified peer, where no proxy reads the frames that RFC 6455 section 10.3 protects.
+ * Writes the head of a whole frame at `at` of `target`. `mask` is given by clients only: four bytes, which may be zero
+ * inside TLS to a verified peer, where no proxy reads the frames that RFC 6455 section 10.3 protects.
  */
 export function writeHead(
   target: Uint8Array,
+  at: number,
   opcode: number,
   length: number,
   mask: Uint8Array | undefined,
 ): void {
-  target[0] = 0x80 | opcode
+  target[at] = 0x80 | opcode
   const bit = mask === undefined ? 0 : 0x80
-  if (length < 126) target[1] = bit | length
+  if (length < 126) target[at + 1] = bit | length
   else {
-    target[1] = bit | 126
-    target[2] = length >>> 8
-    target[3] = length
+    target[at + 1] = bit | 126
+    target[at + 2] = length >>> 8
+    target[at + 3] = length
   }
-  if (mask !== undefined) target.set(mask, length < 126 ? 2 : 4)
+  if (mask !== undefined) target.set(mask, at + (length < 126 ? 2 : 4))
 }

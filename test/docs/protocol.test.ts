@@ -255,7 +255,7 @@ describe('the examples in docs/protocol.md', () => {
     writeDataHead(bytes, 0, { id: 1, flags: FLAG.FIN, offset: early.length, length: 6 })
     assert.equal(example('DATA'), hex(bytes))
     const client = new Uint8Array(6)
-    writeHead(client, OPCODE.binary, bytes.length, new Uint8Array(4))
+    writeHead(client, 0, OPCODE.binary, bytes.length, new Uint8Array(4))
     assert.equal(example('client head'), hex(client))
   })
 

@@ -185,7 +185,7 @@ it('the head of a frame has the length that was foretold, masked and not', () =>
   for (const length of LENGTHS) {
     for (const mask of [undefined, Uint8Array.of(1, 2, 3, 4)]) {
       const head = Buffer.alloc(14, 0xee)
-      writeHead(head, OPCODE.binary, length, mask)
+      writeHead(head, 0, OPCODE.binary, length, mask)
       const end = headBytes(length, mask !== undefined)
       assert.ok(head.subarray(end).every((byte) => byte === 0xee))
       if (mask !== undefined) assert.deepEqual([...head.subarray(end - 4, end)], [...mask])

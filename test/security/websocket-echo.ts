@@ -32,7 +32,7 @@ export function echoMessages(socket: net.Socket, options: EchoOptions): void {
       return going.length > 0
     },
     receive(bytes: Uint8Array) {
-      coming.push(bytes.slice())
+      coming.push(new Uint8Array(bytes))
     },
     endMessage() {
       going.push(Buffer.concat(coming.splice(0)))

@@ -30,6 +30,8 @@ export class LinkShell implements FrameSink, WireReceiver {
   /** Takes bytes from the wire. */
   chunk(bytes: Uint8Array): void {
     this.#guard(() => this.#end().receive(bytes, this.#effects.now()))
+    // The memory is read into again, as that of a socket is.
+    bytes.fill(0xa5)
   }
 
   messageEnd(): void {
@@ -57,7 +59,7 @@ export class LinkShell implements FrameSink, WireReceiver {
     const head = new Uint8Array(DATA_HEAD_BYTES)
     const { id, flags, offset, bytes } = piece
     writeDataHead(head, 0, { id, flags, offset, length: bytes.length })
-    this.#parts.push(head, bytes)
+    this.#parts.push(head, new Uint8Array(bytes))
   }
 
   readonly flush = (): void => {
@@ -68,7 +70,6 @@ export class LinkShell implements FrameSink, WireReceiver {
         if (room <= 0 || !this.#end().hasWork) return
         this.#end().transmit(room, this.#effects.now(), this)
         if (this.#parts.length === 0) return
-        // Copied here, as a socket does: the memory of a stream may be used again once it is released.
         this.out.send(Uint8Array.from(Buffer.concat(this.#parts)))
         this.#parts = []
       }

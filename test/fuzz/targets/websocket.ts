@@ -49,7 +49,7 @@ const frame = fc
   })
   .map(({ opcode: kind, isMasked, mask, payload }) => {
     const bytes = new Uint8Array((payload.length < 126 ? 2 : 4) + (isMasked ? 4 : 0) + payload.length)
-    writeHead(bytes, kind, payload.length, isMasked ? mask : undefined)
+    writeHead(bytes, 0, kind, payload.length, isMasked ? mask : undefined)
     bytes.set(payload, bytes.length - payload.length)
     return bytes
   })
