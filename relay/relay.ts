@@ -37,7 +37,7 @@ import { createPeople, type LoginLimits, type People, type PeopleOptions } from 
 import { Publications } from './publications.ts'
 import { ingressOf, passThrough } from './published-streams.ts'
 import { createSso, type Sso, type SsoOptions } from './sso/sso.ts'
-import { type Traffic, trafficOf } from './traffic.ts'
+import { trafficOf } from './traffic.ts'
 
 /** Windows of the relay's own streams beyond 256 KiB each, in bytes for the whole process. */
 const WINDOW_BUDGET_BYTES = 512 * 1024 * 1024
