@@ -15,6 +15,7 @@ describe('docs/security', () => {
       'README.md',
       'asvs.md',
       'controls.md',
+      'data.md',
       'threats.md',
     ])
   })

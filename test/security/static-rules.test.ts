@@ -88,6 +88,7 @@ const RULES: readonly Rule[] = [
       'agent/service/notify.ts': 'systemd-notify, where there is no socket of its own; fixed arguments',
       'agent/service/starter.ts': 'the service starts the agent itself, from its own program',
       'bin/sallyport.js': 'starts the Node that came with the packages',
+      'build/advisories.ts': 'npm, with fixed arguments; it answers by a status that is no fault',
       'build/build.ts': 'a build',
       'build/package/settings.ts': 'git, for the date of a build',
       'build/package/tool.ts': 'tools of a build',
