@@ -166,7 +166,7 @@ export class AgentsWorld {
         add: () => undefined,
         remove: () => undefined,
         check: () => undefined,
-        authorize: () => effects.sleep(this.below(2) * this.below(1_500), new AbortController().signal),
+        authorize: () => effects.sleep(this.below(2) * this.below(300), new AbortController().signal),
       },
       countAgents: async () => this.#options.agents,
     })
