@@ -1,8 +1,8 @@
 /** Bytes of a batch: four whole DATA frames, and room for what stands before them. */
 const BATCH_BYTES = 69_632
 
-/** Batches of at most this size are copied out, so that what waits for a slow peer holds no more than its own size. */
-const COPY_BYTES = 4_096
+/** Up to here bytes have memory of their own size: many sockets with a little each must not take a whole buffer each. */
+const SMALL_BYTES = 4_096
 
 /** Free buffers kept for the next batch, in all 2 MiB. */
 const MAX_FREE = 32
@@ -16,6 +16,8 @@ const free: Buffer[] = []
  */
 export class WriteBatch {
   readonly #write: (bytes: Buffer, onWritten: () => void) => void
+  /** What waits while it is little and in no buffer yet. */
+  #small: Buffer[] = []
   #buffer: Buffer | undefined
   #used = 0
 
@@ -32,6 +34,7 @@ export class WriteBatch {
   /** Where in `buffer` the next `length` bytes, at most 69,632, are to be written. May write what was there before. */
   reserve(length: number): number {
     if (this.#used + length > BATCH_BYTES) this.flush()
+    if (this.#small.length > 0) this.#gather()
     const at = this.#used
     this.#used += length
     return at
@@ -45,6 +48,11 @@ export class WriteBatch {
 
   /** Copies `bytes`, at most 69,632. */
   append(bytes: Uint8Array): void {
+    if (this.#buffer === undefined && this.#used + bytes.length <= SMALL_BYTES) {
+      this.#small.push(Buffer.from(bytes))
+      this.#used += bytes.length
+      return
+    }
     const at = this.reserve(bytes.length)
     this.buffer.set(bytes, at)
   }
@@ -52,22 +60,41 @@ export class WriteBatch {
   /** Forgets what waits. */
   clear(): void {
     if (this.#buffer !== undefined) giveBack(this.#buffer)
-    this.#buffer = undefined
-    this.#used = 0
+    this.#reset()
   }
 
   /** Writes what waits. */
   flush(): void {
-    const buffer = this.#buffer
     const used = this.#used
-    if (buffer === undefined || used === 0) return
-    this.#buffer = undefined
-    this.#used = 0
-    if (used <= COPY_BYTES) {
+    if (used === 0) return
+    const small = this.#small
+    const buffer = this.#buffer
+    this.#reset()
+    if (buffer === undefined) {
+      const [only] = small
+      this.#write(small.length === 1 && only !== undefined ? only : Buffer.concat(small, used), nothing)
+    } else if (used <= SMALL_BYTES) {
       const copy = Buffer.from(buffer.subarray(0, used))
       giveBack(buffer)
       this.#write(copy, nothing)
     } else this.#write(buffer.subarray(0, used), () => giveBack(buffer))
+  }
+
+  /** Moves what was little into the buffer. */
+  #gather(): void {
+    const { buffer } = this
+    let at = 0
+    for (const bytes of this.#small) {
+      buffer.set(bytes, at)
+      at += bytes.length
+    }
+    this.#small = []
+  }
+
+  #reset(): void {
+    this.#small = []
+    this.#buffer = undefined
+    this.#used = 0
   }
 }
 

@@ -63,6 +63,33 @@ describe('a batch of writes', () => {
     assert.ok(writes[0]?.bytes.every((byte) => byte === 1))
   })
 
+  it('takes no whole buffer for sockets with a little each, and none of them sees the other', () => {
+    const many = Array.from({ length: 100 }, () => batch())
+    for (const [value, { batch: out }] of many.entries()) {
+      out.append(filled(2, value))
+      out.append(filled(1, 200))
+    }
+    for (const { batch: out } of many) out.flush()
+    assert.deepEqual(
+      many.map(({ writes }) => writes.map(({ bytes }) => [...bytes])),
+      many.map((_, value) => [[value, value, 200]]),
+    )
+    const memory = new Set(many.flatMap(({ writes }) => writes.map(({ bytes }) => bytes.buffer)))
+    assert.ok(memory.size < 10, `${memory.size} buffers`)
+  })
+
+  it('keeps the order where a little came before much', () => {
+    const { batch: out, writes } = batch()
+    out.append(filled(4_000, 1))
+    out.append(filled(4_000, 2))
+    out.append(filled(1, 3))
+    out.flush()
+    assert.deepEqual(
+      writes.map(({ bytes }) => [bytes.length, bytes[3_999], bytes[4_000], bytes[8_000]]),
+      [[8_001, 1, 2, 3]],
+    )
+  })
+
   it('forgets what waits when it is cleared', () => {
     const { batch: out, writes } = batch()
     out.append(filled(5, 1))
