@@ -31,6 +31,12 @@ const MAX_PREFIX_BYTES = 4_096
  */
 const landing = new Uint8Array(65_536)
 
+/**
+ * Bytes read in one turn of the event loop before others get theirs: libuv would go on for 2 MiB, and whatever else is ready
+ * would wait for all of it.
+ */
+const TURN_BYTES = 131_072
+
 const ZERO_MASK = new Uint8Array(4)
 
 /** A session with its first link, or one of its further links. */
@@ -72,6 +78,8 @@ export class SessionSocket implements FrameSink {
   #controlBytes = 0
   #isScheduled = false
   #isOver = false
+  /** Bytes read since the turn began. */
+  #turnBytes = 0
   #cancelTimer: (() => void) | undefined
   #timerAt = Number.POSITIVE_INFINITY
 
@@ -101,8 +109,10 @@ export class SessionSocket implements FrameSink {
     this.#socket.setNoDelay(true)
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk))
     readInto(this.#socket, landing, (bytes) => {
+      if (this.#turnBytes === 0) setImmediate(this.#endTurn)
+      this.#turnBytes += bytes.length
       this.#onData(bytes)
-      return true
+      return this.#turnBytes < TURN_BYTES
     })
     this.#socket.resume()
     this.#socket.on('error', (error) => this.#end(new TunnelError('SESSION_LOST', '', { cause: error })))
@@ -216,6 +226,12 @@ export class SessionSocket implements FrameSink {
   #nextMask(): Uint8Array | undefined {
     if (!this.#isClient) return undefined
     return this.#mask === 'zero' ? ZERO_MASK : this.#effects.randomBytes(4)
+  }
+
+  readonly #endTurn = (): void => {
+    const wasStopped = this.#turnBytes >= TURN_BYTES
+    this.#turnBytes = 0
+    if (wasStopped) this.#socket.resume()
   }
 
   #onData(chunk: Uint8Array): void {
