@@ -15,7 +15,7 @@ if (args.includes('wait')) {
   setInterval(() => {}, 1000)
   console.log('waiting')
 } else {
-  console.log(JSON.stringify({ flags: process.execArgv.filter((flag) => flag.includes('semi')), args }))
+  console.log(JSON.stringify({ flags: process.execArgv.filter((flag) => /semi|pool/.test(flag)), args }))
   process.exitCode = Number(process.env.FAKE_STATUS ?? 0)
 }
 `
@@ -29,7 +29,7 @@ if (process.env.PRETEND !== undefined) {
 }
 `
 
-const BOTH_FLAGS = ['--max-semi-space-size=1', '--min-semi-space-size=1']
+const BOTH_FLAGS = ['--max-semi-space-size=8', '--v8-pool-size=1']
 
 let root = ''
 let pretend = ''
