@@ -28,7 +28,7 @@ const CONTROL_ROUND_BYTES = 16_384
 
 /** Where `transmit` puts what leaves now, in order. */
 export interface FrameSink {
-  /** One whole frame; the memory passes to the sink. */
+  /** One whole frame; its memory is left alone from now on. */
   control(bytes: Uint8Array): void
   /** A DATA frame; the sink copies its bytes before it returns. */
   data(piece: Piece): void
