@@ -36,7 +36,7 @@ export const ADMISSION_LIMITS: AdmissionLimits = {
   pendingPerAddress: 64,
   pending: 2_000,
   visitors: 6_000,
-  tunnelsPerSecond: 200,
+  tunnelsPerSecond: 300,
   tunnelBurst: 400,
   enrollmentsPerMinute: 10,
   handshakeMs: 10_000,

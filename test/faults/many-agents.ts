@@ -14,7 +14,7 @@ import { judge, say } from './verdict.ts'
 import { startWorld, type World } from './world.ts'
 
 /**
- * F16: node test/faults/many-agents.ts [AGENTS] [HANDSHAKES] (10,000 by default, and the 200 a second that a relay takes by
+ * F16: node test/faults/many-agents.ts [AGENTS] [HANDSHAKES] (10,000 by default, and the 300 a second that a relay takes by
  * default; Linux, `ulimit -n 20000`; about 6 min for 10,000, of which the certificates are one and the handshakes two)
  * Many idle agents, each with one session and from an address of its own: what a session costs the relay's memory, how late
  * its event loop is, and what a GiB through another agent costs with them and without. Then the relay is killed and started
@@ -22,7 +22,7 @@ import { startWorld, type World } from './world.ts'
  */
 
 const AGENTS = Number(process.argv[2] ?? 10_000)
-const HANDSHAKES = Number(process.argv[3] ?? 200)
+const HANDSHAKES = Number(process.argv[3] ?? 300)
 /** Each is a process with as many sockets. */
 const PER_PROCESS = 2_500
 const FIRST_MS = 300_000

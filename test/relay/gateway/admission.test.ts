@@ -114,7 +114,7 @@ describe('pending connections', () => {
 })
 
 describe('tunnels', () => {
-  it('may open 400 at once and then 200 a second', () => {
+  it('may open 400 at once and then 300 a second', () => {
     const { door, effects } = admission()
     const opened = () => {
       let count = 0
@@ -123,7 +123,7 @@ describe('tunnels', () => {
     }
     assert.equal(opened(), 400)
     effects.advance(1_000)
-    assert.equal(opened(), 200)
+    assert.equal(opened(), 300)
     effects.advance(60_000)
     assert.equal(opened(), 400)
   })
