@@ -26,7 +26,7 @@ const landing = new Uint8Array(65_536)
  * Bytes read in one turn of the event loop before others get theirs: libuv would go on for 2 MiB, and whatever else is ready
  * would wait for all of it.
  */
-const TURN_BYTES = 131_072
+const TURN_BYTES = 262_144
 
 /** A session with its first link, or one of its further links. */
 export type LinkEnd = Pick<
