@@ -6,7 +6,7 @@ interface Handle {
 }
 
 /** Where the bytes go: one memory for all reads, or what gives the memory for the next. */
-export type Landing = Uint8Array | (() => Uint8Array)
+type Landing = Uint8Array | (() => Uint8Array)
 
 /** The properties behind the `onread` option, by the names that Node gives them; found once, on a socket made with the option. */
 const symbols = ((): Record<'buffer' | 'callback' | 'generate', symbol> | undefined => {

@@ -16,8 +16,8 @@ export interface SpliceOptions {
 
 /**
  * Joins a stream and a TCP socket, byte for byte and event for event (docs/protocol.md section 4.6): a FIN becomes an end,
- * a broken socket a RESET, a RESET a broken socket, so truncated data never looks complete. Bytes go without a copy; the
- * far end gets credit when the kernel has taken them.
+ * a broken socket a RESET, a RESET a broken socket, so truncated data never looks complete. The far end gets
+ * credit when the kernel has taken its bytes.
  */
 export class Splice implements StreamHandler {
   readonly reader: BlockReader
