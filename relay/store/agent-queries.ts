@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely'
 import { TunnelError } from '../../shared/errors.ts'
 import { change, type Database, requireEnvironment, type Tell } from './change.ts'
+import { confirmCertificate } from './confirm-certificate.ts'
 import { type AgentRecord, type AgentStore, LIST_MAX, type NewAgent, type NewJoinToken } from './store.ts'
 import type { Tables } from './tables.ts'
 
@@ -148,16 +149,7 @@ export function agentQueries(
       return rows.map(agentRecord)
     },
 
-    confirmAgentCertificate: async (tenantId, id, serial) => {
-      const result = await db
-        .updateTable('agents')
-        .set({ previous_serial: null })
-        .where('tenant_id', '=', tenantId)
-        .where('id', '=', id)
-        .where('serial', '=', serial)
-        .executeTakeFirst()
-      return result.numUpdatedRows === 1n
-    },
+    confirmAgentCertificate: (...of) => confirmCertificate(db, 'agents', of),
   }
 }
 

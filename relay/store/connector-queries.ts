@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import { change, type Database, nameConflict, requireEnvironment } from './change.ts'
+import { confirmCertificate } from './confirm-certificate.ts'
 import { insertGrants, named } from './grant-queries.ts'
 import { type ConnectorRecord, type ConnectorStore, LIST_MAX } from './store.ts'
 import type { Tables } from './tables.ts'
@@ -106,16 +107,7 @@ function connectorRenewal(
   db: Database,
 ): Pick<ConnectorStore, 'renewConnector' | 'confirmConnectorCertificate'> {
   return {
-    confirmConnectorCertificate: async (tenantId, id, serial) => {
-      const result = await db
-        .updateTable('connectors')
-        .set({ previous_serial: null })
-        .where('tenant_id', '=', tenantId)
-        .where('id', '=', id)
-        .where('serial', '=', serial)
-        .executeTakeFirst()
-      return result.numUpdatedRows > 0n
-    },
+    confirmConnectorCertificate: (...of) => confirmCertificate(db, 'connectors', of),
 
     renewConnector: (tenantId, id, presentedSerial, next, act) =>
       change(db, tenantId, act, async (tx, tell) => {
