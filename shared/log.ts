@@ -2,12 +2,17 @@ import { type DestinationStream, type Logger, pino } from 'pino'
 
 export type { Logger } from 'pino'
 
-/** Paths whose values never reach a log line, whoever logs them. */
-const REDACTED = ['token', 'password', 'key', 'secret', 'authorization', 'cookie'].flatMap((name) => [
-  name,
-  `*.${name}`,
-  `headers.${name}`,
+/** Fields whose values never reach a log line, whoever logs them, nor in an object one level below. */
+const SECRET_FIELDS: ReadonlySet<string> = new Set([
+  'token',
+  'password',
+  'key',
+  'secret',
+  'authorization',
+  'cookie',
 ])
+
+const CENSOR = '[redacted]'
 
 export interface LogOptions {
   readonly level: 'silent' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
@@ -20,10 +25,44 @@ export interface LogOptions {
  * JSON. No worker transports: they fail in single executables.
  */
 export function createLog(options: LogOptions): Logger {
-  return pino(
-    { level: options.level, base: null, redact: { paths: REDACTED, censor: '[redacted]' } },
+  const log = pino(
+    {
+      level: options.level,
+      base: null,
+      formatters: { log: censored },
+      serializers: { err: (err: Error) => censored({ ...pino.stdSerializers.err(err) }) },
+    },
     options.destination ?? standardError(),
   )
+  // The library's formatter of bindings does not hold for children.
+  const { child } = log
+  Object.assign(log, {
+    child(this: Logger, bindings: Record<string, unknown>, ...rest: unknown[]): Logger {
+      return Reflect.apply(child, this, [censored(bindings), ...rest])
+    },
+  })
+  return log
+}
+
+/** `fields` without secrets. The library's own way copies every line, which costs a stream 12 us. */
+function censored(fields: Record<string, unknown>): Record<string, unknown> {
+  let clean = fields
+  for (const name in fields) {
+    const isSecret = SECRET_FIELDS.has(name) && fields[name] !== undefined
+    const value = isSecret ? CENSOR : shown(fields[name])
+    if (value === fields[name]) continue
+    if (clean === fields) clean = { ...fields }
+    clean[name] = value
+  }
+  return clean
+}
+
+/** A value one level below: a plain object with a secret is copied, an error has a serializer of its own. */
+function shown(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Error) return value
+  const names = Object.keys(value).filter((name) => SECRET_FIELDS.has(name))
+  if (names.length === 0) return value
+  return { ...value, ...Object.fromEntries(names.map((name) => [name, CENSOR])) }
 }
 
 /** Lines wait so long at most to be written together, in ms. */
