@@ -39,22 +39,33 @@ export function change<T>(
 /** Links events to the ends of their chains. Only within a transaction. */
 export async function appendRecords(tx: Database, events: readonly TimedEvent[]): Promise<void> {
   const heads = new Map<string, AuditHead>()
+  const rows: unknown[][] = []
   for (const { event, time } of events) {
     const { tenantId } = event
     const { seq, hash } = heads.get(tenantId) ?? (await readHead(tx, tenantId))
     const record = linkRecord(event, { seq: seq + 1, time, before: hash })
     const { environment, actor, source, action, object, outcome, traceId, detail } = record
     const values = [environment, actor.kind, actor.id, source, action, object, outcome, traceId, detail]
-    await tx.executeQuery(
-      CompiledQuery.raw(INSERT_RECORD, [tenantId, record.seq, time, ...values, record.hash]),
-    )
+    rows.push([tenantId, record.seq, time, ...values, record.hash])
     heads.set(tenantId, record)
+  }
+  while (rows.length > 0) {
+    const count = rows.length >= ROWS_TOGETHER ? ROWS_TOGETHER : 1
+    await tx.executeQuery(CompiledQuery.raw(insertRecords(count), rows.splice(0, count).flat()))
   }
 }
 
+/** Records written by one statement: with 32 each takes half the time that it takes alone. */
+const ROWS_TOGETHER = 32
+
 /** Written out, because compiling it for each record would cost more than running it. */
-const INSERT_RECORD = `insert into "audit_records" ("tenant_id", "seq", "time", "environment", "actor_kind", "actor_id",
-"source", "action", "object", "outcome", "trace_id", "detail", "hash") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+function insertRecords(count: number): string {
+  return INSERT_RECORDS + Array(count).fill(PLACES).join()
+}
+
+const INSERT_RECORDS = `insert into "audit_records" ("tenant_id", "seq", "time", "environment", "actor_kind", "actor_id",
+"source", "action", "object", "outcome", "trace_id", "detail", "hash") values `
+const PLACES = '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'
 
 /** The end of a chain; number 0 where it is empty. */
 export async function readHead(db: Database, tenantId: string): Promise<AuditHead> {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { printable } from '../cli/printable.ts'
 
 /** What stands before the first record of a chain: 32 zero bytes. */
@@ -12,14 +12,19 @@ export const CHAIN_START: Uint8Array = new Uint8Array(32)
  * @param before 32 bytes
  */
 export function chainHash(domain: string, before: Uint8Array, fields: readonly (string | number)[]): Buffer {
-  return createHash('sha256').update(domain).update(before).update(JSON.stringify(fields)).digest()
+  const parts = [Buffer.from(domain), before, Buffer.from(JSON.stringify(fields))]
+  return hash('sha256', Buffer.concat(parts), 'buffer')
 }
+
+/** What nothing has to be done about, which is most. */
+const PLAIN = /^[\x20-\x7e]*$/
 
 /**
  * A text from outside as a record keeps it: control characters, line separators and characters that turn the direction of text
  * are visible escapes, so that no record can look like two. What is longer than `max` UTF-16 units ends in an ellipsis.
  */
 export function boundedText(text: string, max: number): string {
+  if (text.length <= max && PLAIN.test(text)) return text
   // Cut before it is escaped too: what comes from outside may be long, and an escape is six times as long.
   const clean = printable(text.slice(0, max + 1).toWellFormed())
   return clean.length <= max ? clean : `${clean.slice(0, max - 1)}…`.toWellFormed()
