@@ -2,6 +2,7 @@ import type { Effects } from '../shared/effects.ts'
 import { type ErrorCode, errorEntry, isTunnelError, TunnelError } from '../shared/errors.ts'
 import type { OpenMeta } from '../shared/handshake/open.ts'
 import type { Logger } from '../shared/log.ts'
+import { Ring } from '../shared/mux/ring.ts'
 import type { Stream } from '../shared/mux/stream.ts'
 import { type ResumeSummary, ResumeTally } from '../shared/tunnel/resume-tally.ts'
 import { GRACE_MS } from '../shared/tunnel/resumption.ts'
@@ -28,8 +29,10 @@ export class KeptStreams {
   readonly #tally: ResumeTally
   /** By secret, in hexadecimal. */
   readonly #kept = new Map<string, Kept>()
-  /** What a search for a path is told of a stream that reached its target and is over, by secret; the oldest first. */
+  /** What a search for a path is told of a stream that reached its target and is over, by secret. */
   readonly #ended = new Map<string, ErrorCode>()
+  /** The secrets of these in the order in which they ended: a Map from which the first is taken again and again is slow. */
+  readonly #endedOrder = new Ring<string>()
 
   constructor(effects: Effects, log: Logger) {
     this.#effects = effects
@@ -133,7 +136,8 @@ export class KeptStreams {
     this.#kept.delete(key)
     if (!isReached) return
     this.#ended.set(key, answerAfter(error))
-    const [oldest] = this.#ended.size > MAX_ENDED ? this.#ended.keys() : []
+    this.#endedOrder.push(key)
+    const oldest = this.#endedOrder.length > MAX_ENDED ? this.#endedOrder.shift() : undefined
     if (oldest !== undefined) this.#ended.delete(oldest)
   }
 

@@ -212,7 +212,11 @@ export class AgentStreams {
     this.#kept.ended(stream, meta, end)
     this.#options.audit(closedEvent(meta, code, stream))
     const { bytesSent: sent, bytesReceived: received } = stream
-    this.#options.log.info({ ...meta, secret: undefined, code, dialMs, sent, received }, 'stream closed')
+    const { resource, protocol, opener, source, trace } = meta
+    this.#options.log.info(
+      { resource, protocol, opener, source, trace, code, dialMs, sent, received },
+      'stream closed',
+    )
   }
 
   #dialFailed(stream: Stream, rule: Rule, error: unknown): void {

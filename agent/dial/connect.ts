@@ -113,7 +113,10 @@ function faultOf(socket: Socket, address: string, port: number): TunnelError | u
   const { remoteAddress, localAddress, localPort } = socket
   // The peer is gone again already.
   if (remoteAddress === undefined) return new TunnelError('CONNECTION_REFUSED', `${where}: closed at once`)
-  if (canonicalAddress(remoteAddress)?.text !== canonicalAddress(address)?.text) {
+  if (
+    remoteAddress !== address &&
+    canonicalAddress(remoteAddress)?.text !== canonicalAddress(address)?.text
+  ) {
     return new TunnelError('DENIED_BY_SITE', `${where}: the socket is connected to ${remoteAddress}`)
   }
   // TCP lets a socket connect to itself where the kernel chose the target's own port for it: nobody listens there.

@@ -124,7 +124,7 @@ export function decodeHelloOk(meta: Uint8Array): HelloOk {
 
 /** CBOR of a flat map; keys with undefined values are left out. */
 export function encodeMap(map: object): Uint8Array {
-  return encode(Object.fromEntries(Object.entries(map).filter(([, value]) => value !== undefined)))
+  return encode(map, { ignoreUndefinedProperties: true })
 }
 
 /**

@@ -69,6 +69,8 @@ export function canonicalAddress(text: string): Canonical | undefined {
   const scope = text.indexOf('%')
   const ip = parseIp(scope > 0 && text.includes(':') ? text.slice(0, scope) : text)
   if (ip === undefined) return undefined
+  // Of a dotted quad only the canonical form is read, so the text is that form already.
+  if (ip.family === 4) return { ip, text, dial: text }
   const inner = unwrap(ip)
   // The kernel sends a mapped address as plain IPv4; NAT64 and the others need the IPv6 form on the wire.
   const isMapped = MAPPED.some((range) => cidrContains(range, ip))

@@ -22,7 +22,8 @@ export function parseIp(text: string): Ip | undefined {
 /** The canonical text of `ip`: a dotted quad, or the form of RFC 5952 without a dotted tail. */
 export function formatIp(ip: Ip): string {
   if (ip.family === 4) {
-    return [24n, 16n, 8n, 0n].map((shift) => (ip.bits >> shift) & 0xffn).join('.')
+    const bits = Number(ip.bits)
+    return `${bits >>> 24}.${(bits >>> 16) & 255}.${(bits >>> 8) & 255}.${bits & 255}`
   }
   const groups = Array.from({ length: GROUPS }, (_, i) =>
     Number((ip.bits >> BigInt(16 * (GROUPS - 1 - i))) & 0xffffn),
