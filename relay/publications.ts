@@ -167,20 +167,20 @@ export class Publications {
     const { host, port } = parseListenAddress(publication.address)
     const { tenantId, environment, site, resource } = publication
     // Port 0 has its number only when it listens.
-    const address = () => formatListening(host, (server.address() as net.AddressInfo).port)
-    const server: net.Server = await listenTcp({
+    let bound = ''
+    const server = await listenTcp({
       host,
       port,
       arrive,
       open: (handler, sourceAddress) =>
         streams.open(
-          { tenantId, environment, site, resource, protocol: 'tcp', sourceAddress, publication: address() },
+          { tenantId, environment, site, resource, protocol: 'tcp', sourceAddress, publication: bound },
           handler,
         ),
       onClosed: (error) =>
         log.debug({ tenant: tenantId, site, resource, code: error?.code ?? 'OK' }, 'connection closed'),
     })
-    const bound = address()
+    bound = formatListening(host, (server.address() as net.AddressInfo).port)
     this.#servers.set(bound, server)
     this.#errors.delete(bound)
     return bound

@@ -39,7 +39,15 @@ interface Forwarding {
   readonly note: (sent: Sent) => void
 }
 
-/** A stream of the relay's own. */
+/** What belongs to a stream of the relay's own. */
+interface Own {
+  readonly living: Living
+  readonly tale: StreamTale
+  /** The target was dialled. */
+  isReached: boolean
+}
+
+/** What is asked for a stream of the relay's own. */
 export interface OwnRequest extends Omit<OpenRequest, 'signal'> {
   /** Address of the publication through which it comes. */
   readonly publication?: string
@@ -63,15 +71,9 @@ export class Streams {
   /** Each connector's session waits for its own look-ups only. */
   readonly #turns = new WeakMap<LiveSession, Turns>()
 
-  readonly #resumption: Resumption<Opening>
+  readonly #resumption: Resumption<Own>
   /** Of connectors' streams. */
   readonly #whereabouts: Whereabouts
-  /** Of the relay's own streams. */
-  readonly #living = new WeakMap<Stream, Living>()
-  /** Of the relay's own streams. */
-  readonly #tales = new WeakMap<Stream, StreamTale>()
-  /** Of these, the ones whose target was dialled. */
-  readonly #reached = new WeakSet<Stream>()
 
   constructor(options: StreamsOptions) {
     this.#options = options
@@ -79,7 +81,7 @@ export class Streams {
     const { sessions, enforcement, effects, log, counts } = options
     this.#resumption = new Resumption({
       effects,
-      path: (opening, agent) => {
+      path: ({ living: { opening } }, agent) => {
         // A new path is asked for like a new stream.
         enforcement.check(opening)
         const live = sessions.pickAgent(opening, opening.resource, agent)
@@ -93,16 +95,16 @@ export class Streams {
         counts.resumes.note(error.code)
         log.info({ resource, trace, code: error.code }, 'stream given up')
       },
-      onOpened: (stream) => {
-        this.#reached.add(stream)
-        this.#tales.get(stream)?.opened()
+      onOpened: (own) => {
+        own.isReached = true
+        own.tale.opened()
       },
-      onClosed: (stream, error) => {
+      onClosed: ({ living, tale, isReached }, { bytesSent, bytesReceived }, error) => {
         const code = error?.code ?? 'OK'
-        if (!this.#reached.has(stream)) counts.refused('stream', code)
-        counts.carried(stream.bytesSent, stream.bytesReceived)
-        this.#tales.get(stream)?.closed(code, stream.bytesSent, stream.bytesReceived)
-        this.#unwatch(stream)
+        if (!isReached) counts.refused('stream', code)
+        counts.carried(bytesSent, bytesReceived)
+        tale.closed(code, bytesSent, bytesReceived)
+        enforcement.remove(living)
       },
     })
   }
@@ -217,9 +219,9 @@ export class Streams {
     try {
       const place = { tenantId, environment, site, resource }
       const opening: Opening = { ...place, publication, certificate, source: sourceAddress }
-      const stream = this.#resumption.open(opening, meta, handler)
-      this.#tales.set(stream, tale)
-      this.#watch(stream, opening)
+      const living: Living = { opening, end: (error) => stream.giveUp(error) }
+      const stream = this.#resumption.open({ living, tale, isReached: false }, meta, handler)
+      this.#options.enforcement.add(living)
       return stream
     } catch (error) {
       const code = isTunnelError(error) ? error.code : 'INTERNAL'
@@ -237,7 +239,8 @@ export class Streams {
   /** An agent of a site has come: streams that wait for it go on. */
   agentCame({ tenantId, environment, site }: SitePlace): void {
     this.#resumption.tryNow(
-      (place) => place.tenantId === tenantId && place.environment === environment && place.site === site,
+      ({ living: { opening: place } }) =>
+        place.tenantId === tenantId && place.environment === environment && place.site === site,
     )
   }
 
@@ -258,17 +261,6 @@ export class Streams {
     }
     if (signal !== undefined) duplex.destroyOn(signal)
     return duplex
-  }
-
-  #watch(stream: Stream, opening: Opening): void {
-    const living: Living = { opening, end: (error) => stream.giveUp(error) }
-    this.#living.set(stream, living)
-    this.#options.enforcement.add(living)
-  }
-
-  #unwatch(stream: Stream): void {
-    const living = this.#living.get(stream)
-    if (living !== undefined) this.#options.enforcement.remove(living)
   }
 
   #turnsOf(from: LiveSession): Turns {

@@ -51,8 +51,8 @@ export interface ResumptionOptions<Context> {
   readonly onResumed?: (meta: OpenMeta, attempts: number) => void
   readonly onGivenUp?: (meta: OpenMeta, error: TunnelError) => void
   /** The target of a stream was dialled; a stream is over: null where both directions ended cleanly. */
-  readonly onOpened?: (stream: Stream) => void
-  readonly onClosed?: (stream: Stream, error: TunnelError | null) => void
+  readonly onOpened?: (context: Context) => void
+  readonly onClosed?: (context: Context, stream: Stream, error: TunnelError | null) => void
 }
 
 /**
@@ -89,12 +89,12 @@ export class Resumption<Context> {
           const answer = decodeOpenOkMeta(bytes)
           if (ticket !== undefined) ticket.agent = answer.agent
           if (answer.resumable !== true) stream.onPathLost = undefined
-          this.#options.onOpened?.(stream)
+          this.#options.onOpened?.(context)
           handler.opened(bytes)
         },
         closed: (error) => {
           if (ticket !== undefined) this.#forget(ticket)
-          this.#options.onClosed?.(stream, error)
+          this.#options.onClosed?.(context, stream, error)
           handler.closed(error)
         },
       },
