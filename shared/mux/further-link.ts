@@ -48,6 +48,8 @@ export class FurtherLink {
         get isEmpty() {
           return scheduler.isEmpty
         },
+        // Whoever waits for an answer does so on the first link.
+        isShared: () => false,
         next: (maxBytes, now) => {
           const piece = scheduler.nextStriped(maxBytes, now)
           if (piece === undefined) return undefined

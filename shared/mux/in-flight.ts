@@ -25,6 +25,9 @@ const TURN_MS = 2
  */
 const STEADY_ROUNDS = 1.6
 
+/** The same where small requests and answers go the same way: they wait for what stands as a queue, and for a busy event loop. */
+const SHARED_ROUNDS = 1.25
+
 /**
  * Acknowledgements that stay away for this part of the bare round trip, and for at least so many ms, while data is out: a
  * packet was lost on the way, for nothing behind it arrives until it was sent again. A path that is merely full acknowledges
@@ -124,6 +127,8 @@ export class InFlight {
   #phaseAt = 0
   #capBeforeDrain: number = CAP.start
   #stalls = 0
+  /** Small requests or answers go the same way, and should not wait for a whole cap. */
+  isShared = false
   /** When something was acknowledged last. */
   #progressAt = 0
   /** Since when data has been out all the time. */
@@ -169,9 +174,14 @@ export class InFlight {
 
   /** Bytes of DATA frames that may still leave; may be negative. Asking while there is none counts as being held back. */
   get room(): number {
-    const room = this.#cap - this.bytes
+    const room = (this.isShared ? this.#sharedCap : this.#cap) - this.bytes
     if (room <= 0) this.#cappedInRound = true
     return room
+  }
+
+  get #sharedCap(): number {
+    const wanted = this.#maxRate.value * SHARED_ROUNDS * this.#minRtt.value
+    return wanted > 0 ? Math.min(this.#cap, Math.max(CAP.min, wanted)) : this.#cap
   }
 
   /** A DATA frame of `bytes` (header and all) leaves. */

@@ -1,15 +1,12 @@
 import { TunnelError } from '../errors.ts'
+import { Arrivals } from './arrivals.ts'
 import { DATA_HEAD_BYTES, encodeControl } from './encode.ts'
-import { type ControlFrame, FLAG, FRAME, MAX_DATA_BYTES } from './frame.ts'
+import { type ControlFrame, FRAME, MAX_DATA_BYTES } from './frame.ts'
 import { FrameReader } from './frame-reader.ts'
 import { InFlight } from './in-flight.ts'
 import { giveBackMemory } from './piece-memory.ts'
-import type { Piece } from './scheduler.ts'
+import { type Piece, SourceActivity } from './scheduler.ts'
 import { TokenBucket } from './token-bucket.ts'
-
-/** DATA bytes after which an ACK is due at once, and the longest it waits otherwise in ms. */
-const ACK_BYTES = 32_768
-const ACK_DELAY_MS = 20
 
 /** How long a PING may stay without any byte in answer, in ms. */
 const PING_TIMEOUT_MS = 10_000
@@ -39,6 +36,8 @@ export interface PieceQueue {
   /** True where `next` surely gives nothing. */
   readonly isEmpty: boolean
   next(maxBytes: number, now: number): Piece | undefined
+  /** True while small requests or answers go the same way. */
+  isShared(now: number): boolean
 }
 
 export interface LinkHandler {
@@ -72,10 +71,8 @@ export class Link {
   #lastReceivedAt: number
   #pingAt = -1
   #pingTimeoutMs = PING_TIMEOUT_MS
-  #receivedData = 0
-  #acknowledgedData = 0
-  #lastDataAt = 0
-  #ackDueAt = Number.POSITIVE_INFINITY
+  readonly #arrivals = new Arrivals()
+  readonly #activity = new SourceActivity()
 
   /** `pingIntervalMs`: silence after which a PING goes out; the shell adds its jitter. */
   constructor(options: { handler: LinkHandler; queue: PieceQueue; pingIntervalMs: number; now: number }) {
@@ -118,7 +115,12 @@ export class Link {
 
   /** DATA bytes received, headers included: what ACK reports. */
   get receivedData(): number {
-    return this.#receivedData
+    return this.#arrivals.bytes
+  }
+
+  /** DATA bytes that moved either way in the last second, or up to two. */
+  recentBytes(now: number): number {
+    return this.#activity.recentBytes(now)
   }
 
   /** Bytes of control frames that wait. */
@@ -166,7 +168,7 @@ export class Link {
     this.#now = now
     this.#checkOverflow()
     let sent = 0
-    if (this.#isAckDue(now)) this.#urgent.push(this.#takeAck(now))
+    if (this.#arrivals.isDue(now)) this.#urgent.push(this.#arrivals.take(now))
     if (this.#urgent.length > 0) {
       const urgent = this.#urgent
       this.#urgent = []
@@ -175,6 +177,7 @@ export class Link {
         sink.control(bytes)
       }
     }
+    this.inFlight.isShared = this.#queue.isShared(now)
     this.#handler.collect(now)
     if (this.#controlBytes > 0) sent += this.#transmitControl(sink)
     while (sent < maxBytes && this.#isDataReady) {
@@ -182,6 +185,7 @@ export class Link {
       if (piece === undefined) break
       const bytes = piece.bytes.length + DATA_HEAD_BYTES
       this.inFlight.sent(bytes, now)
+      this.#activity.add(bytes, now)
       sent += bytes
       sink.data(piece)
       if (piece.spent !== undefined) giveBackMemory(piece.spent)
@@ -206,7 +210,12 @@ export class Link {
 
   /** Whether `transmit` would hand something over now. */
   get hasWork(): boolean {
-    return this.#urgent.length > 0 || this.#controlBytes > 0 || this.#isAckDue(this.#now) || this.#isDataReady
+    return (
+      this.#urgent.length > 0 ||
+      this.#controlBytes > 0 ||
+      this.#arrivals.isDue(this.#now) ||
+      this.#isDataReady
+    )
   }
 
   get #isDataReady(): boolean {
@@ -218,7 +227,8 @@ export class Link {
     if (this.#isOverflowing) return this.#now
     const liveness = this.#pingAt === -1 ? this.#pingDueAt : this.#pingAt + this.#pingTimeoutMs
     // An ACK that is overdue waits for the socket and not for the clock: the shell was woken for it.
-    return this.#ackDueAt > this.#now ? Math.min(liveness, this.#ackDueAt) : liveness
+    const ackDueAt = this.#arrivals.dueAt
+    return ackDueAt > this.#now ? Math.min(liveness, ackDueAt) : liveness
   }
 
   /** When silence becomes a question: sooner where DATA is out, which an ACK should have answered within 20 ms. */
@@ -233,7 +243,7 @@ export class Link {
   tick(now: number): void {
     this.#now = now
     this.#checkOverflow()
-    if (this.#isAckDue(now)) this.#handler.wake()
+    if (this.#arrivals.isDue(now)) this.#handler.wake()
     if (this.#pingAt === -1) {
       if (now >= this.#pingDueAt) this.#ping(now, PING_TIMEOUT_MS)
     } else if (now - this.#pingAt >= this.#pingTimeoutMs) {
@@ -257,26 +267,10 @@ export class Link {
     this.sendUrgent(encodeControl({ type: 'PING', id: 0, opaque: new Uint8Array(8) }))
   }
 
-  #isAckDue(now: number): boolean {
-    return this.#receivedData - this.#acknowledgedData >= ACK_BYTES || now >= this.#ackDueAt
-  }
-
-  #takeAck(now: number): Uint8Array {
-    this.#acknowledgedData = this.#receivedData
-    this.#ackDueAt = Number.POSITIVE_INFINITY
-    const holdUs = Math.min(0xffff_ffff, Math.max(0, Math.round((now - this.#lastDataAt) * 1_000)))
-    return encodeControl({ type: 'ACK', id: 0, received: this.#receivedData, holdUs })
-  }
-
   #onData(id: number, flags: number, offset: number, bytes: Uint8Array, wireBytes: number): void {
-    const before = this.#receivedData
-    this.#receivedData += wireBytes
-    this.#lastDataAt = this.#now
-    if (before === this.#acknowledgedData || this.#ackDueAt === Number.POSITIVE_INFINITY) {
-      this.#ackDueAt = this.#now + ACK_DELAY_MS
-    }
-    if ((flags & FLAG.ACK_NOW) !== 0) this.#ackDueAt = this.#now
-    if (this.#isAckDue(this.#now)) this.#handler.wake()
+    this.#arrivals.add(wireBytes, flags, this.#now)
+    this.#activity.add(wireBytes, this.#now)
+    if (this.#arrivals.isDue(this.#now)) this.#handler.wake()
     this.#handler.data(id, flags, offset, bytes)
   }
 

@@ -4,11 +4,20 @@ import { Ring } from './ring.ts'
 /** Bytes a source may send in one turn: one full frame, so that no turn ends in a splinter. */
 const QUANTUM = MAX_DATA_BYTES
 
+/** The same for a bulk source while nobody waits for an answer: what comes in one piece is written in one. */
+const BULK_QUANTUM = 4 * MAX_DATA_BYTES
+
 /** How many quanta a fresh source gets for each quantum of a bulk one. */
 const FRESH_QUANTA = 4
 
 /** A source that sent less than this in the last second is fresh. */
 const FRESH_BYTES = 65_536
+
+/** A piece of a fresh source up to this size is a request or an answer that somebody waits for. */
+const SMALL_BYTES = 4_096
+
+/** How long after such a piece more of them are expected, in ms. */
+const SHARED_MS = 100
 
 /** One DATA frame to be: `bytes` stays the source's; `flags` of docs/protocol.md section 3. */
 export interface Piece {
@@ -34,13 +43,16 @@ export interface DataSource {
   sent(): void
 }
 
-/** What a source sent lately, to tell a small request from a bulk transfer. */
+/** What moved lately, to tell a small request from a bulk transfer. */
 export class SourceActivity {
   #since = 0
   #bytes = 0
+  /** In the second before. */
+  #formerBytes = 0
 
   add(bytes: number, now: number): void {
     if (now - this.#since > 1_000) {
+      this.#formerBytes = now - this.#since > 2_000 ? 0 : this.#bytes
       this.#since = now
       this.#bytes = 0
     }
@@ -49,6 +61,18 @@ export class SourceActivity {
 
   isFresh(now: number): boolean {
     return this.#bytes < FRESH_BYTES || now - this.#since > 1_000
+  }
+
+  /** Bytes of the last second, or of up to two. */
+  recentBytes(now: number): number {
+    const age = now - this.#since
+    if (age > 2_000) return 0
+    return age > 1_000 ? this.#bytes : this.#bytes + this.#formerBytes
+  }
+
+  /** Fresh, and not because a second of a bulk transfer has just begun. */
+  isLight(now: number): boolean {
+    return this.recentBytes(now) < FRESH_BYTES
   }
 }
 
@@ -64,6 +88,13 @@ export class Scheduler {
   #sentThisTurn = false
   /** Fresh quanta served since the last bulk quantum. */
   #freshTurns = 0
+
+  #smallAt = Number.NEGATIVE_INFINITY
+
+  /** True while small requests or answers go the same way: what is in flight before them is what they wait for. */
+  isShared(now: number): boolean {
+    return now - this.#smallAt < SHARED_MS
+  }
 
   /** Whether any source may have something. */
   get isEmpty(): boolean {
@@ -88,12 +119,13 @@ export class Scheduler {
   /** The next piece in the order of the classes; undefined where no source has one. */
   next(maxBytes: number, now: number): Piece | undefined {
     for (;;) {
-      const source = this.#current ?? this.#pick()
+      const source = this.#current ?? this.#pick(now)
       if (source === undefined) return undefined
       const piece = source.next(Math.min(maxBytes, this.#allowance), now)
       if (piece !== undefined) {
         this.#allowance -= piece.bytes.length
         this.#sentThisTurn = true
+        if (piece.bytes.length <= SMALL_BYTES && source.activity.isLight(now)) this.#smallAt = now
         source.activity.add(piece.bytes.length, now)
         if (this.#allowance <= 0) this.#endTurn(source, now)
         return piece
@@ -131,13 +163,13 @@ export class Scheduler {
     return undefined
   }
 
-  #pick(): DataSource | undefined {
+  #pick(now: number): DataSource | undefined {
     const takeFresh = this.#fresh.length > 0 && (this.#freshTurns < FRESH_QUANTA || this.#bulk.length === 0)
     const source = takeFresh ? this.#fresh.shift() : this.#bulk.shift()
     if (source === undefined) return undefined
     this.#freshTurns = takeFresh ? this.#freshTurns + 1 : 0
     this.#current = source
-    this.#allowance = QUANTUM
+    this.#allowance = takeFresh || this.isShared(now) ? QUANTUM : BULK_QUANTUM
     this.#sentThisTurn = false
     return source
   }

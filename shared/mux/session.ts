@@ -127,7 +127,9 @@ export class Session implements StreamCarrier {
 
   /** Monotonic ms of the next `tick`. */
   get deadline(): number {
-    return Math.min(this.link.deadline, this.#sweepAt, this.#openings.deadline, this.#links.deadline)
+    // A relay has thousands of sessions without a stream: there is nothing to sweep there.
+    const sweepAt = this.#table.size === 0 ? Number.POSITIVE_INFINITY : this.#sweepAt
+    return Math.min(this.link.deadline, sweepAt, this.#openings.deadline, this.#links.deadline)
   }
 
   /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead */

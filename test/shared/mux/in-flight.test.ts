@@ -73,6 +73,20 @@ describe('on a path that stays the same', () => {
     assert.ok(drains >= 4 && drains <= 6, `${drains} drains`)
   })
 
+  test('with small answers on it the queue becomes a quarter of a round trip, and nine tenths are still used', () => {
+    const path = createPath(50, 40)
+    path.run(20_000)
+    path.inFlight.isShared = true
+    path.run(1_000)
+    path.measure()
+    const share = shareOf(path, 20_000)
+    assert.ok(path.meanQueueMs <= 0.25 * 40 + 6, `${path.meanQueueMs} ms on average`)
+    assert.ok(share >= 0.9, `${share} used`)
+    path.inFlight.isShared = false
+    path.run(1_000)
+    assert.ok(shareOf(path, 20_000) >= 0.97)
+  })
+
   test('a drain costs less than 3 %', () => {
     for (const [mbit, rttMs] of [
       [50, 40],

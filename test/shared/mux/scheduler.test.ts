@@ -84,8 +84,32 @@ describe('the scheduler', () => {
       total += piece.bytes.length
       const most = Math.max(...sent.values())
       const least = Math.min(...pieceSizes.map((_, index) => sent.get(index + 1) ?? 0))
-      assert.ok(most - least <= MAX_DATA_BYTES, `${most} beside ${least}`)
+      assert.ok(most - least <= 4 * MAX_DATA_BYTES, `${most} beside ${least}`)
     }
+  })
+
+  test('gives bulk one frame at a time while small answers go the same way, and for 100 ms after', () => {
+    const scheduler = new Scheduler()
+    for (const id of [1, 2]) scheduler.add(bulk(id, 0), 0)
+    assert.deepEqual(order(scheduler, 8, 0), [1, 1, 1, 1, 2, 2, 2, 2])
+    scheduler.add(new Pile(9, 50), 0)
+    assert.deepEqual(order(scheduler, 4, 0), [9, 1, 2, 1])
+    assert.equal(scheduler.isShared(99), true)
+    assert.deepEqual(order(scheduler, 3, 99), [2, 1, 2])
+    assert.equal(scheduler.isShared(100), false)
+    assert.deepEqual(order(scheduler, 6, 100), [1, 1, 1, 1, 2, 2])
+  })
+
+  test('takes neither a new transfer nor the next second of an old one for a small answer', () => {
+    const scheduler = new Scheduler()
+    scheduler.add(new Pile(1, 1_000_000), 0)
+    order(scheduler, 20, 0)
+    assert.equal(scheduler.isShared(0), false)
+    const old = bulk(2, 0, 500)
+    scheduler.add(old, 1_500)
+    scheduler.add(new Pile(3, 1_000_000), 1_500)
+    order(scheduler, 20, 1_500)
+    assert.equal(scheduler.isShared(1_500), false)
   })
 
   test('starves no one: bulk moves beside endless fresh sources, and every fresh one beside bulk', () => {
@@ -93,7 +117,7 @@ describe('the scheduler', () => {
     const fresh = Array.from({ length: 10 }, (_, index) => new Pile(index + 1, ENDLESS))
     const heavy = bulk(99, 0)
     for (const pile of [...fresh, heavy]) scheduler.add(pile, 0)
-    order(scheduler, 500, 0)
+    order(scheduler, 1_000, 0)
     for (const pile of [...fresh, heavy]) assert.ok(pile.turns > 20, `${pile.id}: ${pile.turns} turns`)
   })
 
