@@ -4,6 +4,7 @@ import type { LiveSession } from './sessions.ts'
 export type Candidate = Pick<LiveSession, 'principal'> & {
   readonly session: Pick<LiveSession['session'], 'streamCount' | 'queuedBytes' | 'wantsRoll'> & {
     readonly link: {
+      recentBytes(now: number): number
       readonly inFlight: Pick<LiveSession['session']['link']['inFlight'], 'minRttMs' | 'waitingSince'>
     }
   }
@@ -12,8 +13,14 @@ export type Candidate = Pick<LiveSession, 'principal'> & {
 /** Round trips below this many ms count as this many: what differs less is chance. */
 const RTT_FLOOR_MS = 1
 
-/** So many bytes that wait at the relay count as another stream would. */
-const QUEUE_BYTES = 262_144
+/** So many bytes that wait, or that moved in the last second, make a session twice as busy as one without. */
+const BULK_BYTES = 1_048_576
+
+/** Bulk makes it at most so much busier: what it leaves standing in the path is a part of a round trip only. */
+const MOST_BULK = 3
+
+/** So many streams make it twice as busy: they have to share the 4,096 that a session takes. */
+const MANY_STREAMS = 1_024
 
 /** DATA without an ACK for so long in ms shows a path that is stuck or gone: any other is better. */
 const STUCK_MS = 1_000
@@ -22,6 +29,9 @@ const STUCK_FACTOR = 1_000
 /**
  * The session for a new stream: one of the agent that has the fewest streams, and of its sessions the one with the least to
  * do for its round trip. Those that will be replaced come last.
+ *
+ * Small streams stay together on one session, because what the frames of a turn cost is the write of all of them, and a
+ * second session makes it two. Bulk transfers drive new streams to the other one.
  */
 export function pickSession<One extends Candidate>(candidates: readonly One[], now: number): One | undefined {
   const staying = candidates.filter(({ session }) => !session.wantsRoll)
@@ -57,7 +67,10 @@ function loadOf(one: Candidate, unknownRtt: number, now: number): number {
   const rtt = rttOf(one)
   const since = link.inFlight.waitingSince
   const stuck = since !== undefined && now - since > STUCK_MS ? STUCK_FACTOR : 1
-  return (streamCount + 1 + queuedBytes / QUEUE_BYTES) * (Number.isFinite(rtt) ? rtt : unknownRtt) * stuck
+  const bulk = Math.min(MOST_BULK, Math.floor((queuedBytes + link.recentBytes(now)) / BULK_BYTES))
+  const streams = streamCount / MANY_STREAMS
+  const work = 1 + bulk + (bulk === 0 ? Math.floor(streams) : streams)
+  return work * (Number.isFinite(rtt) ? rtt : unknownRtt) * stuck
 }
 
 /** The first of those for which `measure` is least. */

@@ -8,6 +8,7 @@ interface Shape {
   readonly agent?: string
   readonly streams?: number
   readonly queued?: number
+  readonly recent?: number
   readonly rtt?: number
   readonly waitingSince?: number
   readonly wantsRoll?: boolean
@@ -21,6 +22,7 @@ function candidate(shape: Shape): Candidate {
       queuedBytes: shape.queued ?? 0,
       wantsRoll: shape.wantsRoll ?? false,
       link: {
+        recentBytes: () => shape.recent ?? 0,
         inFlight: { minRttMs: shape.rtt ?? Number.POSITIVE_INFINITY, waitingSince: shape.waitingSince },
       },
     },
@@ -41,23 +43,30 @@ describe('of two sessions of an agent a new stream gets', () => {
     assert.equal(picked({ rtt: 0.3 }, {}), 0)
   })
 
-  test('the one with fewer streams at the same round trip', () => {
-    assert.equal(picked({ streams: 3 }, { streams: 2 }), 1)
-    assert.equal(picked({ streams: 1, rtt: 40 }, { rtt: 41 }), 1)
+  test('the first while both have little to do, however many small streams it has, up to a thousand', () => {
+    assert.equal(picked({ streams: 3 }, { streams: 2 }), 0)
+    assert.equal(picked({ streams: 1_000, recent: 500_000 }, {}), 0)
+    assert.equal(picked({ streams: 1_024 }, {}), 1)
   })
 
-  test('the one with the shorter round trip, until it has so many more streams', () => {
+  test('the one over which no bulk transfer runs', () => {
+    assert.equal(picked({ streams: 1, recent: 4_000_000 }, { streams: 30 }), 1)
+    assert.equal(picked({ streams: 1, queued: 4_000_000 }, { streams: 30 }), 1)
+  })
+
+  test('the one with fewer streams where bulk transfers run over both', () => {
+    assert.equal(picked({ streams: 3, recent: 90_000_000 }, { streams: 2, recent: 900_000_000 }), 1)
+  })
+
+  test('the one with the shorter round trip, unless so much runs over it that it takes as long', () => {
     assert.equal(picked({ rtt: 80 }, { rtt: 20, streams: 2 }), 1)
-    assert.equal(picked({ rtt: 80 }, { rtt: 20, streams: 4 }), 0)
-  })
-
-  test('the one where less waits', () => {
-    assert.equal(picked({ queued: 8_000_000 }, { streams: 3 }), 1)
+    assert.equal(picked({ rtt: 90 }, { rtt: 20, recent: 900_000_000 }), 1)
+    assert.equal(picked({ rtt: 70 }, { rtt: 20, recent: 900_000_000 }), 0)
   })
 
   test('the one that nobody has measured yet, as if it were as good as the other', () => {
-    assert.equal(picked({ rtt: 80, streams: 1 }, { streams: 0 }), 1)
-    assert.equal(picked({ rtt: 80 }, { streams: 1 }), 0)
+    assert.equal(picked({ rtt: 80, recent: 4_000_000 }, {}), 1)
+    assert.equal(picked({ rtt: 80 }, {}), 0)
   })
 
   test('not the one that has had no ACK for more than a second, whatever the other has to do', () => {
