@@ -114,7 +114,8 @@ describe('what is no longer allowed ends while it runs', () => {
   it('hours that end, end their streams, and begin again by themselves', async () => {
     const now = new Date(effects.date())
     const hour = (offset: number) => `${String((now.getUTCHours() + offset + 24) % 24).padStart(2, '0')}:00`
-    const hours = `mon-sun ${hour(0)}-${hour(2)} UTC`
+    const end = hour(2) === '00:00' ? '24:00' : hour(2)
+    const hours = `mon-sun ${hour(0)}-${end} UTC`
     await kit.command('grant.add', { connector: 'app', resource: 'berlin/db', hours })
     const stream = await live('berlin/db')
     ahead += 2 * 3_600_000
