@@ -3,6 +3,12 @@ import type { StreamHandler } from './stream-handler.ts'
 import { move, RECEIVE_MOVES, type ReceiveState } from './stream-state.ts'
 import { type WindowBudget, WindowTuner } from './window.ts'
 
+/**
+ * Consumed bytes after which the first CREDIT is due. Until it has come the sender keeps the stream to one link of its session
+ * (docs/protocol.md section 6.6), and half of a window is seconds there on a path that loses packets.
+ */
+const FIRST_CREDIT_BYTES = 16_384
+
 /** Most separate early pieces that wait for a gap to close; beyond it the sender is asked to send again. */
 const MAX_EARLY_PIECES = 1_024
 
@@ -37,6 +43,8 @@ export class ReceiveHalf {
   #earlyBytes = 0
   #isDropped = false
   #finAnnounced = false
+  /** A CREDIT that says that bytes were consumed has gone out. */
+  #hasGranted = false
   /** All of the last CREDIT is to be said again. */
   #mustRepeat = false
 
@@ -142,11 +150,13 @@ export class ReceiveHalf {
     }
   }
 
-  /** Whether a CREDIT should go out: half the window was consumed, or the end was reached and not told yet. */
+  /** Whether a CREDIT should go out: the first bytes or half the window was consumed, or the end was reached and not told yet. */
   get isCreditDue(): boolean {
     if (this.#mustRepeat) return true
     if (this.isDelivered) return !this.#finAnnounced
-    return this.#finalOffset === -1 && this.#granted - this.#consumed <= this.#tuner.size / 2
+    if (this.#finalOffset !== -1) return false
+    if (!this.#hasGranted && this.#consumed >= FIRST_CREDIT_BYTES) return true
+    return this.#granted - this.#consumed <= this.#tuner.size / 2
   }
 
   /** The CREDIT to send now; the half books it as granted. */
@@ -159,6 +169,7 @@ export class ReceiveHalf {
       this.#tuner.granted(before, now)
     }
     if (this.isDelivered) this.#finAnnounced = true
+    if (this.#consumed > 0) this.#hasGranted = true
     this.#mustRepeat = false
     return { maxOffset: this.#granted, consumed: this.#consumed, fin: this.isDelivered }
   }

@@ -43,6 +43,11 @@ export interface DataSource {
   sent(): void
 }
 
+/** Whether somebody waits for this piece: a transfer that is slow has the next one ready. */
+function isSmall(source: DataSource, { bytes }: Piece, now: number): boolean {
+  return bytes.length <= SMALL_BYTES && !source.isReady && source.activity.isLight(now)
+}
+
 /** What moved lately, to tell a small request from a bulk transfer. */
 export class SourceActivity {
   #since = 0
@@ -125,7 +130,7 @@ export class Scheduler {
       if (piece !== undefined) {
         this.#allowance -= piece.bytes.length
         this.#sentThisTurn = true
-        if (piece.bytes.length <= SMALL_BYTES && source.activity.isLight(now)) this.#smallAt = now
+        if (isSmall(source, piece, now)) this.#smallAt = now
         source.activity.add(piece.bytes.length, now)
         if (this.#allowance <= 0) this.#endTurn(source, now)
         return piece

@@ -78,25 +78,30 @@ describe('a receiving half', () => {
     assert.equal(ends(), 1)
   })
 
-  test('owes a CREDIT once half of the window is consumed, and one more at the end', () => {
+  test('owes a CREDIT once 16 KiB are consumed, then for each half of the window, and one more at the end', () => {
     const { half, accept } = createHalf(INITIAL_WINDOW)
     accept(0, INITIAL_WINDOW)
+    half.consume(16_383)
+    assert.equal(half.isCreditDue, false)
+    half.consume(1)
+    assert.equal(half.isCreditDue, true)
+    assert.deepEqual(half.grant(0), { maxOffset: INITIAL_WINDOW + 16_384, consumed: 16_384, fin: false })
     half.consume(INITIAL_WINDOW / 2 - 1)
     assert.equal(half.isCreditDue, false)
     half.consume(1)
     assert.equal(half.isCreditDue, true)
     assert.deepEqual(half.grant(0), {
-      maxOffset: INITIAL_WINDOW * 1.5,
-      consumed: INITIAL_WINDOW / 2,
+      maxOffset: INITIAL_WINDOW * 1.5 + 16_384,
+      consumed: INITIAL_WINDOW / 2 + 16_384,
       fin: false,
     })
     assert.equal(half.isCreditDue, false)
     accept(INITIAL_WINDOW, 0, true)
     assert.equal(half.isCreditDue, false)
-    half.consume(INITIAL_WINDOW / 2)
+    half.consume(INITIAL_WINDOW / 2 - 16_384)
     assert.equal(half.isCreditDue, true)
     assert.deepEqual(half.grant(0), {
-      maxOffset: INITIAL_WINDOW * 1.5,
+      maxOffset: INITIAL_WINDOW * 1.5 + 16_384,
       consumed: INITIAL_WINDOW,
       fin: true,
     })
