@@ -25,8 +25,11 @@ const TURN_MS = 2
  */
 const STEADY_ROUNDS = 1.6
 
-/** The same where small requests and answers go the same way: they wait for what stands as a queue, and for a busy event loop. */
-const SHARED_ROUNDS = 1.25
+/**
+ * Where small requests and answers go the same way they wait for whatever stands as a queue, so there is one round trip's worth
+ * and what an ACK covers at once, without which the path would run dry between two of them.
+ */
+const SHARED_SLACK_BYTES = 32_768
 
 /**
  * Acknowledgements that stay away for this part of the bare round trip, and for at least so many ms, while data is out: a
@@ -180,8 +183,8 @@ export class InFlight {
   }
 
   get #sharedCap(): number {
-    const wanted = this.#maxRate.value * SHARED_ROUNDS * this.#minRtt.value
-    return wanted > 0 ? Math.min(this.#cap, Math.max(CAP.min, wanted)) : this.#cap
+    const round = this.#maxRate.value * this.#minRtt.value
+    return round > 0 ? Math.min(this.#cap, Math.max(CAP.min, round + SHARED_SLACK_BYTES)) : this.#cap
   }
 
   /** A DATA frame of `bytes` (header and all) leaves. */
