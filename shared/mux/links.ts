@@ -56,12 +56,14 @@ export class Links {
       data: this.#options.data,
       lost: (lost, carried) => {
         this.#further.delete(lost)
+        this.scheduler.hasFurtherLinks = this.#further.size > 0
         this.#acknowledgedByLost += lost.link.inFlight.acknowledgedBytes
         this.#stallsOfLost += lost.link.inFlight.stalls
         this.#options.lost(carried)
       },
     })
     this.#further.add(link)
+    this.scheduler.hasFurtherLinks = true
     return link
   }
 

@@ -95,6 +95,8 @@ export class Scheduler {
   #freshTurns = 0
 
   #smallAt = Number.NEGATIVE_INFINITY
+  /** There are further links, on which bulk sources find room. */
+  hasFurtherLinks = false
 
   /** True while small requests or answers go the same way: what is in flight before them is what they wait for. */
   isShared(now: number): boolean {
@@ -170,13 +172,24 @@ export class Scheduler {
 
   #pick(now: number): DataSource | undefined {
     const takeFresh = this.#fresh.length > 0 && (this.#freshTurns < FRESH_QUANTA || this.#bulk.length === 0)
-    const source = takeFresh ? this.#fresh.shift() : this.#bulk.shift()
+    const isKeptFree = this.hasFurtherLinks && this.isShared(now)
+    const line = takeFresh ? this.#fresh : this.#bulk
+    const source = isKeptFree ? this.#takeTied(now) : line.shift()
     if (source === undefined) return undefined
     this.#freshTurns = takeFresh ? this.#freshTurns + 1 : 0
     this.#current = source
     this.#allowance = takeFresh || this.isShared(now) ? QUANTUM : BULK_QUANTUM
     this.#sentThisTurn = false
     return source
+  }
+
+  /**
+   * What has to use the first link, or is small: where a path loses packets, every other byte there makes small answers wait
+   * until it was sent again.
+   */
+  #takeTied(now: number): DataSource | undefined {
+    const isTied = (source: DataSource) => !source.mayStripe || source.activity.isLight(now)
+    return this.#fresh.take(isTied) ?? this.#bulk.take(isTied)
   }
 
   #endTurn(source: DataSource, now: number): void {

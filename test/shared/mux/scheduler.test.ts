@@ -100,6 +100,17 @@ describe('the scheduler', () => {
     assert.deepEqual(order(scheduler, 6, 100), [1, 1, 1, 1, 2, 2])
   })
 
+  test('keeps bulk that may go elsewhere off the first link while small answers use it', () => {
+    const scheduler = new Scheduler()
+    const [striped, tied] = [bulk(1, 0), bulk(2, 0)]
+    striped.mayStripe = true
+    for (const pile of [striped, tied, new Pile(9, 50)]) scheduler.add(pile, 0)
+    scheduler.hasFurtherLinks = true
+    assert.deepEqual(order(scheduler, 4, 0), [9, 2, 2, 2])
+    assert.equal(scheduler.nextStriped(MAX_DATA_BYTES, 0)?.id, 1)
+    assert.ok(order(scheduler, 8, 100).includes(1))
+  })
+
   test('takes neither a new transfer nor the next second of an old one for a small answer', () => {
     const scheduler = new Scheduler()
     scheduler.add(new Pile(1, 1_000_000), 0)
