@@ -1,11 +1,12 @@
 import { TunnelError } from '../errors.ts'
+import { Activity } from './activity.ts'
 import { Arrivals } from './arrivals.ts'
 import { DATA_HEAD_BYTES, encodeControl } from './encode.ts'
 import { type ControlFrame, FRAME, MAX_DATA_BYTES } from './frame.ts'
 import { FrameReader } from './frame-reader.ts'
 import { InFlight } from './in-flight.ts'
 import { giveBackMemory } from './piece-memory.ts'
-import { type Piece, SourceActivity } from './scheduler.ts'
+import type { Piece } from './scheduler.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 /** How long a PING may stay without any byte in answer, in ms. */
@@ -72,7 +73,7 @@ export class Link {
   #pingAt = -1
   #pingTimeoutMs = PING_TIMEOUT_MS
   readonly #arrivals = new Arrivals()
-  readonly #activity = new SourceActivity()
+  readonly #activity = new Activity()
 
   /** `pingIntervalMs`: silence after which a PING goes out; the shell adds its jitter. */
   constructor(options: { handler: LinkHandler; queue: PieceQueue; pingIntervalMs: number; now: number }) {

@@ -1,10 +1,11 @@
 import { type ErrorCode, TunnelError } from '../errors.ts'
+import { Activity } from './activity.ts'
 import { encodeControl } from './encode.ts'
 import { FLAG, type StreamFrame } from './frame.ts'
 import { takeMemory } from './piece-memory.ts'
 import { Ring } from './ring.ts'
 import type { Route } from './route.ts'
-import { type DataSource, type Piece, SourceActivity } from './scheduler.ts'
+import type { DataSource, Piece } from './scheduler.ts'
 import type { Session } from './session.ts'
 import type { StreamEntry } from './session-handler.ts'
 import type { CreditSource } from './stream-handler.ts'
@@ -39,7 +40,7 @@ export interface Waiting {
 /** One side of a route: the entry behind an id of one session, and the queue of what goes out there. */
 export class RouteLeg implements StreamEntry, DataSource, CreditSource {
   readonly id: number
-  readonly activity = new SourceActivity()
+  readonly activity = new Activity()
   isQueued = false
   mayStripe = false
   readonly #session: Session

@@ -1,3 +1,4 @@
+import type { Activity } from './activity.ts'
 import { MAX_DATA_BYTES } from './frame.ts'
 import { Ring } from './ring.ts'
 
@@ -9,9 +10,6 @@ const BULK_QUANTUM = 4 * MAX_DATA_BYTES
 
 /** How many quanta a fresh source gets for each quantum of a bulk one. */
 const FRESH_QUANTA = 4
-
-/** A source that sent less than this in the last second is fresh. */
-const FRESH_BYTES = 65_536
 
 /** A piece of a fresh source up to this size is a request or an answer that somebody waits for. */
 const SMALL_BYTES = 4_096
@@ -31,7 +29,7 @@ export interface Piece {
 
 /** Something with data for a link: a stream of this endpoint, or one that the relay passes on. */
 export interface DataSource {
-  readonly activity: SourceActivity
+  readonly activity: Activity
   /** Kept by the scheduler: whether the source stands in one of its queues. */
   isQueued: boolean
   readonly isReady: boolean
@@ -46,39 +44,6 @@ export interface DataSource {
 /** Whether somebody waits for this piece: a transfer that is slow has the next one ready. */
 function isSmall(source: DataSource, { bytes }: Piece, now: number): boolean {
   return bytes.length <= SMALL_BYTES && !source.isReady && source.activity.isLight(now)
-}
-
-/** What moved lately, to tell a small request from a bulk transfer. */
-export class SourceActivity {
-  #since = 0
-  #bytes = 0
-  /** In the second before. */
-  #formerBytes = 0
-
-  add(bytes: number, now: number): void {
-    if (now - this.#since > 1_000) {
-      this.#formerBytes = now - this.#since > 2_000 ? 0 : this.#bytes
-      this.#since = now
-      this.#bytes = 0
-    }
-    this.#bytes += bytes
-  }
-
-  isFresh(now: number): boolean {
-    return this.#bytes < FRESH_BYTES || now - this.#since > 1_000
-  }
-
-  /** Bytes of the last second, or of up to two. */
-  recentBytes(now: number): number {
-    const age = now - this.#since
-    if (age > 2_000) return 0
-    return age > 1_000 ? this.#bytes : this.#bytes + this.#formerBytes
-  }
-
-  /** Fresh, and not because a second of a bulk transfer has just begun. */
-  isLight(now: number): boolean {
-    return this.recentBytes(now) < FRESH_BYTES
-  }
 }
 
 /**

@@ -1,8 +1,9 @@
 import { codeFromWire, type ErrorCode, TunnelError } from '../errors.ts'
+import { Activity } from './activity.ts'
 import { encodeControl } from './encode.ts'
 import { FLAG, INITIAL_CREDIT, type StreamFrame } from './frame.ts'
 import { ReceiveHalf } from './receive-half.ts'
-import { type Piece, SourceActivity } from './scheduler.ts'
+import type { Piece } from './scheduler.ts'
 import { SendHalf } from './send-half.ts'
 import type { Carried, StreamCarrier, StreamHandler } from './stream-handler.ts'
 import { StreamPath } from './stream-path.ts'
@@ -17,7 +18,7 @@ const HALF_CLOSED_IDLE_MS = 600_000
  */
 export class Stream implements Carried {
   readonly path: StreamPath
-  readonly activity = new SourceActivity()
+  readonly activity = new Activity()
   /** Monotonic ms of the last byte either way, for the limit on idle half-closed streams. */
   lastActiveAt: number
   isQueued = false

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { Activity } from '../../../shared/mux/activity.ts'
 import { MAX_DATA_BYTES } from '../../../shared/mux/frame.ts'
 import { Ring } from '../../../shared/mux/ring.ts'
-import { type DataSource, type Piece, Scheduler, SourceActivity } from '../../../shared/mux/scheduler.ts'
+import { type DataSource, type Piece, Scheduler } from '../../../shared/mux/scheduler.ts'
 import { TokenBucket } from '../../../shared/mux/token-bucket.ts'
 
 /** A source of `bytes` bytes that leave in pieces of at most `pieceBytes`. */
 class Pile implements DataSource {
-  readonly activity = new SourceActivity()
+  readonly activity = new Activity()
   isQueued = false
   mayStripe = false
   readonly id: number
@@ -133,7 +134,7 @@ describe('the scheduler', () => {
   })
 
   test('counts a source as bulk from 64 KiB a second, and as fresh a second later', () => {
-    const activity = new SourceActivity()
+    const activity = new Activity()
     activity.add(65_535, 10)
     assert.equal(activity.isFresh(500), true)
     activity.add(1, 500)
