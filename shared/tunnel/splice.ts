@@ -91,7 +91,11 @@ export class Splice implements StreamHandler {
   ended(): void {
     this.#hasEnded = true
     this.#batch.flush()
-    this.#socket?.end()
+    const socket = this.#socket
+    if (socket === undefined) return
+    // Where the other direction has ended too, closing says the same as a FIN and saves the system call and its answer.
+    if (socket.readableEnded && this.#consumed === this.#delivered && !('encrypted' in socket)) socket.destroy()
+    else socket.end()
   }
 
   writable(): void {
