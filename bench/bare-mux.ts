@@ -66,10 +66,9 @@ function onFrame(type: number, id: number, bytes: Buffer): void {
 function runRelay([publicPort, tunnelPort, cert = '', key = '']: string[]): void {
   let send: Send = () => undefined
   tls
-    .createServer(
-      { cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' },
-      (link) => void (send = carry(link, onFrame)),
-    )
+    .createServer({ cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' }, (link) => {
+      send = carry(link, onFrame)
+    })
     .listen(Number(tunnelPort), '127.0.0.1')
   let id = 0
   net
