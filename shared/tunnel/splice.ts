@@ -94,7 +94,8 @@ export class Splice implements StreamHandler {
     const socket = this.#socket
     if (socket === undefined) return
     // Where the other direction has ended too, closing says the same as a FIN and saves the system call and its answer.
-    if (socket.readableEnded && this.#consumed === this.#delivered && !('encrypted' in socket)) socket.destroy()
+    if (socket.readableEnded && this.#consumed === this.#delivered && !('encrypted' in socket))
+      socket.destroy()
     else socket.end()
   }
 
