@@ -103,11 +103,12 @@ describe('TLS that is passed through by its name', () => {
   it('is one stream of the relay, known at the site by the address of the client', async () => {
     const client = tcpEnd(await secure(kit, { servername: OWN, ca: target.cert }))
     await echoes(client, 'hello')
-    const [session] = kit.relay.sessions.list()
-    assert.equal(session?.session.streamCount, 1)
+    // Over whichever of the agent's sessions was better.
+    const streams = () => kit.relay.sessions.list().reduce((sum, { session }) => sum + session.streamCount, 0)
+    assert.equal(streams(), 1)
     assert.deepEqual(kit.relay.admission.counts, { pending: 0, visitors: 1, refused: 0 })
     client.socket.destroy()
-    await eventually(() => session?.session.streamCount === 0, 'the stream ended')
+    await eventually(() => streams() === 0, 'the stream ended')
   })
 
   it('leaves every other name to the relay, and no name as well', async () => {
@@ -203,7 +204,8 @@ describe('before anything is proved', () => {
   it('the 65th connection of an address is refused; tunnels and published listeners go on', async () => {
     await using kit = await startKit()
     await using service: TcpTarget = await echoTarget()
-    await kit.startAgent({ rules: { echo: service.port } })
+    // A second session that is still at the door would take a place among the 64.
+    await kit.startAgent({ rules: { echo: service.port }, sessions: 1 })
     const connector = await kit.connect(await kit.credentials('dev', 'berlin/echo'))
     const forward = await kit.forward(connector, 'berlin/echo')
     const client = await dial(forward.port)
