@@ -60,7 +60,7 @@ function openApi(routes: readonly ApiRoute[]): object {
         },
       },
       schemas: { Problem: PROBLEM },
-      responses: refusals(),
+      responses: { NotModified: { description: 'Nothing has changed.', ...TAGGED }, ...refusals() },
       headers: { ETag: { description: 'The strong tag of the body.', schema: { type: 'string' } } },
     },
   }
@@ -115,7 +115,11 @@ function describe(route: ApiRoute, isReadable: boolean): object {
     ...guard(route),
     ...parameters(route, input, isReadable),
     ...(http.method === 'GET' ? {} : requestBody(route, input)),
-    responses: { 200: success(route), ...refusalsOf(route) },
+    responses: {
+      200: success(route),
+      ...(isTagged(route) ? { 304: { $ref: '#/components/responses/NotModified' } } : {}),
+      ...refusalsOf(route),
+    },
   }
 }
 
@@ -141,9 +145,16 @@ export function rolesWith(right: Right): readonly string[] {
   return ROLES.filter((role) => ROLE_RIGHTS[role].includes(right))
 }
 
+/** Whether an answer has a tag, and is 304 where the caller has it already. */
+function isTagged({ kind, definition }: ApiRoute): boolean {
+  return definition.http.method === 'GET' && (kind === 'operation' || kind === 'description')
+}
+
+const TAGGED = { headers: { ETag: { $ref: '#/components/headers/ETag' } } }
+
 /** @param isReadable whether a GET of the same path is an operation */
-function parameters({ kind, definition }: ApiRoute, input: JsonSchema, isReadable: boolean): object {
-  const { method, path } = definition.http
+function parameters(route: ApiRoute, input: JsonSchema, isReadable: boolean): object {
+  const { method, path } = route.definition.http
   const inPath = paramNames(path)
   const members = Object.entries(input.properties ?? {})
   const ofPath = inPath.map((name) => {
@@ -157,8 +168,7 @@ function parameters({ kind, definition }: ApiRoute, input: JsonSchema, isReadabl
     required: input.required?.includes(name) === true,
     schema,
   }))
-  const headers = kind === 'operation' ? headersOf(method, isReadable) : []
-  const all = [...ofPath, ...ofQuery, ...headers]
+  const all = [...ofPath, ...ofQuery, ...headersOf(route, isReadable)]
   return all.length > 0 ? { parameters: all } : {}
 }
 
@@ -167,9 +177,11 @@ const header = (name: string, description: string, schema: JsonSchema = {}) => (
   schema: { type: 'string', ...schema },
 })
 
-function headersOf(method: string, isReadable: boolean): object[] {
-  if (method === 'GET') return [header('If-None-Match', 'Answered by 304 where nothing has changed.')]
+function headersOf(route: ApiRoute, isReadable: boolean): object[] {
+  if (isTagged(route)) return [header('If-None-Match', 'Answered by 304 where nothing has changed.')]
   const headers: object[] = []
+  if (route.kind !== 'operation') return headers
+  const { method } = route.definition.http
   if (method === 'POST') {
     const pattern = '^[!-~]{1,128}$'
     headers.push(header('Idempotency-Key', 'Done once in a day for each key of a caller.', { pattern }))
@@ -196,16 +208,17 @@ function requestBody({ kind, definition }: ApiRoute, input: JsonSchema): object 
   return { requestBody: { required: required.length > 0, content: { [type]: { schema } } } }
 }
 
-function success({ kind, definition }: ApiRoute): object {
+function success(route: ApiRoute): object {
+  const { kind, definition } = route
   if (kind === 'stream') {
     return { description: 'A stream.', content: { [definition.type]: { schema: { type: 'string' } } } }
   }
   const schema = kind === 'description' ? { type: 'object' } : outputSchema(definition.output)
-  const headers =
-    definition.http.method === 'GET' && kind !== 'open'
-      ? { headers: { ETag: { $ref: '#/components/headers/ETag' } } }
-      : {}
-  return { description: 'Done.', ...headers, content: { 'application/json': { schema } } }
+  return {
+    description: 'Done.',
+    ...(isTagged(route) ? TAGGED : {}),
+    content: { 'application/json': { schema } },
+  }
 }
 
 function refusalsOf({ kind, definition }: ApiRoute): object {

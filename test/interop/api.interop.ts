@@ -9,14 +9,15 @@ import { type ApiKit, startApiKit } from '../support/api-kit.ts'
 
 /**
  * schemathesis reads our OpenAPI document and sends what fits it and what does not, as an owner and with a token of the
- * operator: nothing may answer with a
- * 5xx, with a status, type or form that the document does not know, without a login where it asks for one, or take what
- * the document forbids. Alone: `node test/run.ts test/interop/api.interop.ts` with schemathesis in the directory that
- * INTEROP_PYTHON names, or where the system's python3 finds it.
+ * operator: nothing may answer with a 5xx, with a status, type or form that the document does not know, without a login
+ * where it asks for one, or take what the document forbids. Alone: `node test/run.ts test/interop/api.interop.ts` with
+ * schemathesis in the directory that INTEROP_PYTHON names, or where the system's python3 finds it. API_SEED=N asks by
+ * another seed than the one that every run has, API_SECONDS=N for longer.
  */
 
-/** Of schemathesis's own clock, in seconds. */
-const TIME_S = 60
+const SEED = process.env.API_SEED ?? '20261122'
+/** Of schemathesis's own clock. */
+const TIME_S = Number(process.env.API_SECONDS ?? 60)
 
 let api: ApiKit
 let directory: string
@@ -66,6 +67,8 @@ describe('schemathesis', () => {
           '8',
           '--max-time',
           `${TIME_S}`,
+          '--seed',
+          SEED,
           '--no-color',
           '--warnings',
           'off',

@@ -53,6 +53,17 @@ describe('the OpenAPI document', () => {
     assert.equal(count, routes.length)
   })
 
+  it('says that whatever has a tag may be answered by 304', () => {
+    for (const { kind, definition } of routes) {
+      const { method, path } = definition.http
+      const described = paths[path]?.[method.toLowerCase()]
+      const isTagged = method === 'GET' && (kind === 'operation' || kind === 'description')
+      assert.equal(described?.responses['304'] !== undefined, isTagged, definition.name)
+      const names = (described?.parameters ?? []).map(({ name }) => name)
+      assert.equal(names.includes('If-None-Match'), isTagged, definition.name)
+    }
+  })
+
   it('puts each member of an input in one place', () => {
     for (const { kind, definition } of routes) {
       if (kind === 'description') continue
