@@ -1,6 +1,5 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import tls from 'node:tls'
@@ -40,10 +39,6 @@ async function connectAll({ port, count, cert, key }: Order): Promise<void> {
   process.send?.('open')
 }
 
-function residentKib(): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
-}
-
 async function measure(count: number): Promise<void> {
   const { certificate: cert, key: secret } = await selfSignedIdentity(realEffects)
   const key = secret.reveal()
@@ -56,14 +51,14 @@ async function measure(count: number): Promise<void> {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const before = residentKib()
+  const before = process.memoryUsage.rss()
   const child = fork(fileURLToPath(import.meta.url), [], { execArgv: [] })
   const { port } = server.address() as AddressInfo
   child.send({ port, count, cert, key } satisfies Order)
   await once(child, 'message')
   globalThis.gc?.()
   await sleep(SETTLE_MS)
-  const each = (residentKib() - before) / held.length
+  const each = (process.memoryUsage.rss() - before) / held.length / 1024
   process.stdout.write(`${held.length} connections: ${each.toFixed(1)} KiB each\n`)
   child.kill()
   server.close()

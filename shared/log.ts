@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { CENSOR } from './secret.ts'
 
 export type { Logger } from 'pino'
 
@@ -11,8 +12,6 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set([
   'authorization',
   'cookie',
 ])
-
-const CENSOR = '[redacted]'
 
 export interface LogOptions {
   readonly level: 'silent' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
@@ -44,7 +43,7 @@ export function createLog(options: LogOptions): Logger {
   return log
 }
 
-/** `fields` without secrets. The library's own way copies every line, which costs a stream 12 us. */
+/** `fields` without secrets. The library's own way copies every line, which is three quarters of what a line costs. */
 function censored(fields: Record<string, unknown>): Record<string, unknown> {
   let clean = fields
   for (const name in fields) {

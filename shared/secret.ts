@@ -1,5 +1,8 @@
 import { inspect } from 'node:util'
 
+/** What is shown in the place of a secret. */
+export const CENSOR = '[redacted]'
+
 /** A value that must not be printed: JSON, templates, inspect and pino all show `[redacted]`. */
 export class Secret<T> {
   readonly #value: T
@@ -14,14 +17,14 @@ export class Secret<T> {
   }
 
   toString(): string {
-    return '[redacted]'
+    return CENSOR
   }
 
   toJSON(): string {
-    return '[redacted]'
+    return CENSOR
   }
 
   [inspect.custom](): string {
-    return '[redacted]'
+    return CENSOR
   }
 }

@@ -1,4 +1,4 @@
-const CENSOR = '[redacted]'
+import { CENSOR } from '../../shared/secret.ts'
 
 /** Names whose values are secret wherever they stand, in JSON, TOML, headers or a query. */
 const SECRET_NAMES =

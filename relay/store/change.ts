@@ -49,23 +49,21 @@ export async function appendRecords(tx: Database, events: readonly TimedEvent[])
     rows.push([tenantId, record.seq, time, ...values, record.hash])
     heads.set(tenantId, record)
   }
-  while (rows.length > 0) {
-    const count = rows.length >= ROWS_TOGETHER ? ROWS_TOGETHER : 1
-    await tx.executeQuery(CompiledQuery.raw(insertRecords(count), rows.splice(0, count).flat()))
+  while (rows.length >= ROWS_TOGETHER) {
+    await tx.executeQuery(CompiledQuery.raw(INSERT_TOGETHER, rows.splice(0, ROWS_TOGETHER).flat()))
   }
+  for (const row of rows) await tx.executeQuery(CompiledQuery.raw(INSERT_ONE, row))
 }
 
-/** Records written by one statement: with 32 each takes half the time that it takes alone. */
+/** Records written by one statement: with 32 each takes two thirds of the time that it takes alone. */
 const ROWS_TOGETHER = 32
 
 /** Written out, because compiling it for each record would cost more than running it. */
-function insertRecords(count: number): string {
-  return INSERT_RECORDS + Array(count).fill(PLACES).join()
-}
-
-const INSERT_RECORDS = `insert into "audit_records" ("tenant_id", "seq", "time", "environment", "actor_kind", "actor_id",
+const INSERT = `insert into "audit_records" ("tenant_id", "seq", "time", "environment", "actor_kind", "actor_id",
 "source", "action", "object", "outcome", "trace_id", "detail", "hash") values `
 const PLACES = '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'
+const INSERT_ONE = INSERT + PLACES
+const INSERT_TOGETHER = INSERT + Array(ROWS_TOGETHER).fill(PLACES).join()
 
 /** The end of a chain; number 0 where it is empty. */
 export async function readHead(db: Database, tenantId: string): Promise<AuditHead> {

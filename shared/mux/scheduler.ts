@@ -46,6 +46,11 @@ function isSmall(source: DataSource, { bytes }: Piece, now: number): boolean {
   return bytes.length <= SMALL_BYTES && !source.isReady && source.activity.isLight(now)
 }
 
+/** Whether it has to use the first link, or is small. */
+function isTied({ mayStripe, activity }: DataSource, now: number): boolean {
+  return !mayStripe || activity.isLight(now)
+}
+
 /**
  * The order in which sources share a link: deficit round robin in two classes (docs/protocol.md section 7). Fresh
  * sources get four quanta for each one that bulk sources get, so a small request overtakes any number of downloads.
@@ -136,25 +141,26 @@ export class Scheduler {
   }
 
   #pick(now: number): DataSource | undefined {
-    const takeFresh = this.#fresh.length > 0 && (this.#freshTurns < FRESH_QUANTA || this.#bulk.length === 0)
-    const isKeptFree = this.hasFurtherLinks && this.isShared(now)
-    const line = takeFresh ? this.#fresh : this.#bulk
-    const source = isKeptFree ? this.#takeTied(now) : line.shift()
-    if (source === undefined) return undefined
-    this.#freshTurns = takeFresh ? this.#freshTurns + 1 : 0
-    this.#current = source
-    this.#allowance = takeFresh || this.isShared(now) ? QUANTUM : BULK_QUANTUM
-    this.#sentThisTurn = false
-    return source
+    if (this.#freshTurns < FRESH_QUANTA) {
+      return this.#pickFrom(this.#fresh, now) ?? this.#pickFrom(this.#bulk, now)
+    }
+    return this.#pickFrom(this.#bulk, now) ?? this.#pickFrom(this.#fresh, now)
   }
 
   /**
-   * What has to use the first link, or is small: where a path loses packets, every other byte there makes small answers wait
-   * until it was sent again.
+   * Where further links share the work, small answers have the first one to themselves, beside what has to use it: where a
+   * path loses packets, every other byte there makes them wait until it was sent again.
    */
-  #takeTied(now: number): DataSource | undefined {
-    const isTied = (source: DataSource) => !source.mayStripe || source.activity.isLight(now)
-    return this.#fresh.take(isTied) ?? this.#bulk.take(isTied)
+  #pickFrom(line: Ring<DataSource>, now: number): DataSource | undefined {
+    const isShared = this.isShared(now)
+    const source = this.hasFurtherLinks && isShared ? line.take((one) => isTied(one, now)) : line.shift()
+    if (source === undefined) return undefined
+    const isFresh = line === this.#fresh
+    this.#freshTurns = isFresh ? this.#freshTurns + 1 : 0
+    this.#current = source
+    this.#allowance = isFresh || isShared ? QUANTUM : BULK_QUANTUM
+    this.#sentThisTurn = false
+    return source
   }
 
   #endTurn(source: DataSource, now: number): void {
