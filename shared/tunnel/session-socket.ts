@@ -165,13 +165,13 @@ export class SessionSocket {
   }
 
   #arm(): void {
-    const deadline = this.#session.deadline
+    const { deadline } = this.#session
     if (deadline >= this.#timerAt) return
     this.#cancelTimer?.()
-    this.#timerAt = deadline
-    this.#cancelTimer = this.#effects.after(Math.max(1, deadline - this.#effects.now()), () =>
-      this.#onTimer(),
-    )
+    const now = this.#effects.now()
+    // What is overdue already, because only now something waits for it, is no jump of the clock.
+    this.#timerAt = Math.max(deadline, now)
+    this.#cancelTimer = this.#effects.after(Math.max(1, deadline - now), () => this.#onTimer())
   }
 
   #onTimer(): void {
@@ -181,7 +181,7 @@ export class SessionSocket {
     try {
       // After a sleep the peer deserves a question before it is declared dead.
       if (isLate) this.#session.link.probe(now)
-      else this.#session.tick(now)
+      this.#session.tick(now)
     } catch (error) {
       this.#onFault(error)
     }

@@ -1,39 +1,9 @@
 import assert from 'node:assert/strict'
-import type net from 'node:net'
-import { Duplex } from 'node:stream'
 import { it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { realEffects } from '../../../shared/effects.ts'
 import { TunnelError } from '../../../shared/errors.ts'
 import { FRAME } from '../../../shared/mux/frame.ts'
-import { Session } from '../../../shared/mux/session.ts'
-import { createWindowBudget } from '../../../shared/mux/window.ts'
-import { SessionSocket } from '../../../shared/tunnel/session-socket.ts'
-
-/** The relay's end of a connection whose other end is this test. */
-function relayEnd(write: (bytes: Buffer, done: () => void) => void) {
-  const socket = new Duplex({
-    read() {},
-    write: (bytes: Buffer, _encoding, done) => write(bytes, done),
-  })
-  Object.assign(socket, { setNoDelay: () => socket })
-  const session: Session = new Session({
-    role: 'relay',
-    budget: createWindowBudget(0),
-    pingIntervalMs: 20_000,
-    now: realEffects.now(),
-    handler: { greeted() {}, opening() {}, goAway() {}, wake: () => link.wake() },
-  })
-  const link: SessionSocket = new SessionSocket({
-    socket: socket as unknown as net.Socket,
-    session,
-    isClient: false,
-    mask: 'zero',
-    effects: realEffects,
-    onClosed() {},
-  })
-  return { socket, session, link }
-}
+import { relayEnd } from './relay-end.ts'
 
 it('a GOAWAY of the turn in which the session is closed still reaches the peer', async () => {
   const written: Buffer[] = []
