@@ -67,7 +67,7 @@ export interface AgentStatus {
 
 /** A session as the status shows it. */
 export function statusOfSession({ tunnel, since, isLeaving }: StandingSession): SessionStatus {
-  const rttMs = tunnel.session.link.inFlight.minRttMs
+  const rttMs = tunnel.session.link.rttMs
   return {
     session: tunnel.relay.session,
     relay: formatRelayAddress(tunnel.address),

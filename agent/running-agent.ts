@@ -1,6 +1,7 @@
 import { aborted } from '../shared/abort.ts'
 import { TunnelError } from '../shared/errors.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import { Attention } from '../shared/mux/attention.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
 import type { Network } from '../shared/network/network.ts'
 import type { Rules } from '../shared/policy/rule.ts'
@@ -32,6 +33,7 @@ export class RunningAgent {
   readonly #options: AgentOptions
   readonly #instance: Buffer
   readonly #budget = createWindowBudget(WINDOW_BUDGET_BYTES)
+  readonly #attention = new Attention()
   readonly #addresses: readonly RelayAddress[]
   readonly #sessions: AgentSessions
   readonly #network: Network
@@ -194,6 +196,7 @@ export class RunningAgent {
       }),
       effects,
       budget: this.#budget,
+      attention: this.#attention,
       mask: mask ?? 'zero',
       opening: (frame, session) => this.#streams.opening(frame, session),
       signal,

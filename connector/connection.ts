@@ -7,6 +7,7 @@ import {
 } from '../shared/identity/credentials.ts'
 import { parseResourceName } from '../shared/identity/names.ts'
 import type { RelayAddress } from '../shared/identity/relay-address.ts'
+import { Attention } from '../shared/mux/attention.ts'
 import type { Stream } from '../shared/mux/stream.ts'
 import type { StreamHandler } from '../shared/mux/stream-handler.ts'
 import { createWindowBudget } from '../shared/mux/window.ts'
@@ -53,6 +54,7 @@ export class Connector {
   readonly #options: ConnectorOptions
   readonly #effects: Effects
   readonly #budget = createWindowBudget(WINDOW_BUDGET_BYTES)
+  readonly #attention = new Attention()
   readonly #instance: Buffer
   readonly #stop = new AbortController()
   readonly #tunnels = new Set<ClientTunnel>()
@@ -168,6 +170,7 @@ export class Connector {
       }),
       effects: this.#effects,
       budget: this.#budget,
+      attention: this.#attention,
       mask: mask ?? 'zero',
       opening: () => {
         throw new TunnelError('REFUSED', 'a connector takes no streams')

@@ -5,13 +5,20 @@ export type Candidate = Pick<LiveSession, 'principal'> & {
   readonly session: Pick<LiveSession['session'], 'streamCount' | 'queuedBytes' | 'wantsRoll'> & {
     readonly link: {
       recentBytes(now: number): number
-      readonly inFlight: Pick<LiveSession['session']['link']['inFlight'], 'minRttMs' | 'waitingSince'>
+      readonly rttMs: number
+      readonly inFlight: Pick<LiveSession['session']['link']['inFlight'], 'waitingSince'>
     }
   }
 }
 
 /** Round trips below this many ms count as this many: what differs less is chance. */
 const RTT_FLOOR_MS = 1
+
+/** A round trip so many times as long as the shortest is no longer: what differs less is chance. */
+const RTT_ALIKE = 1.2
+
+/** Round trips from which on a second session costs little: a turn of the loop is short beside them. */
+const FAR_RTT_MS = 4
 
 /** So many bytes that wait, or that moved in the last second, make a session twice as busy as one without. */
 const BULK_BYTES = 1_048_576
@@ -30,8 +37,9 @@ const STUCK_FACTOR = 1_000
  * The session for a new stream: one of the agent that has the fewest streams, and of its sessions the one with the least to
  * do for its round trip. Those that will be replaced come last.
  *
- * Small streams stay together on one session, because what the frames of a turn cost is the write of all of them, and a
- * second session makes it two. Bulk transfers drive new streams to the other one.
+ * Near by, small streams stay together on one session, because what the frames of a turn cost is the write of all of them,
+ * and a second session makes it two. Far away, where an answer waits longer behind a transfer or a lost packet, they take
+ * turns. Bulk transfers drive new streams to the other one.
  */
 export function pickSession<One extends Candidate>(candidates: readonly One[], now: number): One | undefined {
   const staying = candidates.filter(({ session }) => !session.wantsRoll)
@@ -59,18 +67,19 @@ function leastBusyAgent<One extends Candidate>(candidates: readonly One[]): read
 }
 
 function rttOf({ session }: Candidate): number {
-  return Math.max(RTT_FLOOR_MS, session.link.inFlight.minRttMs)
+  return Math.max(RTT_FLOOR_MS, session.link.rttMs)
 }
 
-function loadOf(one: Candidate, unknownRtt: number, now: number): number {
+function loadOf(one: Candidate, shortestRtt: number, now: number): number {
   const { streamCount, queuedBytes, link } = one.session
-  const rtt = rttOf(one)
+  const measured = rttOf(one)
+  const rtt = measured > shortestRtt * RTT_ALIKE && Number.isFinite(measured) ? measured : shortestRtt
   const since = link.inFlight.waitingSince
   const stuck = since !== undefined && now - since > STUCK_MS ? STUCK_FACTOR : 1
   const bulk = Math.min(MOST_BULK, Math.floor((queuedBytes + link.recentBytes(now)) / BULK_BYTES))
   const streams = streamCount / MANY_STREAMS
-  const work = 1 + bulk + (bulk === 0 ? Math.floor(streams) : streams)
-  return work * (Number.isFinite(rtt) ? rtt : unknownRtt) * stuck
+  const work = 1 + bulk + (rtt < FAR_RTT_MS && bulk === 0 ? Math.floor(streams) : streams)
+  return work * rtt * stuck
 }
 
 /** The first of those for which `measure` is least. */

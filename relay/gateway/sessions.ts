@@ -112,6 +112,7 @@ export class Sessions {
       for (const old of own) {
         if (!staying.includes(old) || tooMany.has(old)) this.#replace(old, live)
       }
+      live.session.attention = (own[0] ?? live).session.attention
       peers.add(live)
       this.#agents.set(key, peers)
     }
@@ -142,6 +143,8 @@ export class Sessions {
     const { principal } = live
     if (principal.kind !== 'agent') return
     this.#offline.delete(siteKey(principal))
+    // The round trip is known before the first stream asks which session is the better one.
+    live.session.link.measure(this.#options.effects.now())
     this.#options.onAgent(principal)
   }
 

@@ -147,7 +147,7 @@ function sessionOf(live: LiveSession) {
     since: connectedAt,
     links: session.linkCount,
     streams: session.streamCount,
-    rttMs: finite(session.link.inFlight.minRttMs),
+    rttMs: finite(session.link.rttMs),
     ...(health.hasReported ? { targets: countsOf(health) } : {}),
   }
 }

@@ -5,18 +5,10 @@ import { DATA_HEAD_BYTES, encodeControl } from './encode.ts'
 import { type ControlFrame, FRAME, MAX_DATA_BYTES } from './frame.ts'
 import { FrameReader } from './frame-reader.ts'
 import { InFlight } from './in-flight.ts'
+import { Liveness } from './liveness.ts'
 import { giveBackMemory } from './piece-memory.ts'
 import type { Piece } from './scheduler.ts'
 import { TokenBucket } from './token-bucket.ts'
-
-/** How long a PING may stay without any byte in answer, in ms. */
-const PING_TIMEOUT_MS = 10_000
-
-/** While DATA is not acknowledged a PING goes out after this part of the interval: streams wait, so it matters sooner. */
-const BUSY_PART = 1 / 4
-
-/** The same after the clock jumped (sleep, a stopped process): the peer has probably given up already. */
-const PING_AFTER_JUMP_MS = 3_000
 
 /** Most bytes of control frames that wait for a peer which does not read; beyond it the link is given up. */
 const MAX_CONTROL_BYTES = 1_048_576
@@ -67,11 +59,8 @@ export class Link {
   #openCount = 0
   #isOverflowing = false
   readonly #pings = new TokenBucket(10, 100)
-  #pingIntervalMs: number
+  readonly #liveness: Liveness
   #now: number
-  #lastReceivedAt: number
-  #pingAt = -1
-  #pingTimeoutMs = PING_TIMEOUT_MS
   readonly #arrivals = new Arrivals()
   readonly #activity = new Activity()
 
@@ -79,9 +68,8 @@ export class Link {
   constructor(options: { handler: LinkHandler; queue: PieceQueue; pingIntervalMs: number; now: number }) {
     this.#handler = options.handler
     this.#queue = options.queue
-    this.#pingIntervalMs = options.pingIntervalMs
+    this.#liveness = new Liveness(options.pingIntervalMs, options.now)
     this.#now = options.now
-    this.#lastReceivedAt = options.now
     this.#reader = new FrameReader({
       data: (id, flags, offset, bytes, wireBytes) => this.#onData(id, flags, offset, bytes, wireBytes),
       control: (frame) => this.#onControl(frame),
@@ -90,11 +78,11 @@ export class Link {
 
   /** Silence in ms after which a PING goes out. */
   get pingIntervalMs(): number {
-    return this.#pingIntervalMs
+    return this.#liveness.intervalMs
   }
 
   set pingIntervalMs(ms: number) {
-    this.#pingIntervalMs = ms
+    this.#liveness.intervalMs = ms
   }
 
   /** Monotonic ms of the last call that told the time. */
@@ -104,14 +92,18 @@ export class Link {
 
   /** Monotonic ms of the last byte from the peer. */
   get lastReceivedAt(): number {
-    return this.#lastReceivedAt
+    return this.#liveness.lastReceivedAt
   }
 
   /** How long in ms nothing moved before the question or the DATA that got no answer, or until `now` where none waits. */
   idleMs(now: number): number {
-    const asked = this.#pingAt === -1 ? now : this.#pingAt
-    const until = Math.min(asked, this.inFlight.waitingSince ?? asked)
-    return Math.max(0, until - this.#lastReceivedAt)
+    return this.#liveness.idleMs(now, this.inFlight.waitingSince)
+  }
+
+  /** Round trip to the peer in ms: of DATA where some went lately, else of the last PING; Infinity before both. */
+  get rttMs(): number {
+    const { minRttMs } = this.inFlight
+    return Number.isFinite(minRttMs) ? minRttMs : this.#liveness.pongMs
   }
 
   /** DATA bytes received, headers included: what ACK reports. */
@@ -132,8 +124,7 @@ export class Link {
   /** Takes bytes of one WebSocket message. @throws {TunnelError} PROTOCOL, after which the link is dead */
   receive(chunk: Uint8Array, now: number): void {
     this.#now = now
-    this.#lastReceivedAt = now
-    this.#pingAt = -1
+    this.#liveness.heard(now)
     this.#reader.push(chunk)
   }
 
@@ -226,18 +217,10 @@ export class Link {
   /** Monotonic ms at which `tick` wants to be called; calling it earlier or later does no harm. */
   get deadline(): number {
     if (this.#isOverflowing) return this.#now
-    const liveness = this.#pingAt === -1 ? this.#pingDueAt : this.#pingAt + this.#pingTimeoutMs
+    const liveness = this.#liveness.deadline(this.inFlight.waitingSince)
     // An ACK that is overdue waits for the socket and not for the clock: the shell was woken for it.
     const ackDueAt = this.#arrivals.dueAt
     return ackDueAt > this.#now ? Math.min(liveness, ackDueAt) : liveness
-  }
-
-  /** When silence becomes a question: sooner where DATA is out, which an ACK should have answered within 20 ms. */
-  get #pingDueAt(): number {
-    const idle = this.#lastReceivedAt + this.#pingIntervalMs
-    const since = this.inFlight.waitingSince
-    if (since === undefined) return idle
-    return Math.min(idle, Math.max(since, this.#lastReceivedAt) + this.#pingIntervalMs * BUSY_PART)
   }
 
   /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead, ENHANCE_CALM where it reads no control frames */
@@ -245,12 +228,7 @@ export class Link {
     this.#now = now
     this.#checkOverflow()
     if (this.#arrivals.isDue(now)) this.#handler.wake()
-    if (this.#pingAt === -1) {
-      if (now >= this.#pingDueAt) this.#ping(now, PING_TIMEOUT_MS)
-    } else if (now - this.#pingAt >= this.#pingTimeoutMs) {
-      const silentMs = Math.round(now - this.#lastReceivedAt)
-      throw new TunnelError('SESSION_LOST', `no byte from the peer for ${silentMs} ms`)
-    }
+    if (this.#liveness.isDue(now, this.inFlight.waitingSince)) this.#ping(now)
   }
 
   #checkOverflow(): void {
@@ -259,12 +237,16 @@ export class Link {
 
   /** The clock jumped: asks the peer at once whether it still knows us. */
   probe(now: number): void {
-    this.#ping(now, PING_AFTER_JUMP_MS)
+    this.#ping(now, true)
   }
 
-  #ping(now: number, timeoutMs: number): void {
-    this.#pingAt = now
-    this.#pingTimeoutMs = timeoutMs
+  /** Asks the peer for the round trip before any DATA tells it. */
+  measure(now: number): void {
+    this.#ping(now)
+  }
+
+  #ping(now: number, isAfterJump = false): void {
+    this.#liveness.asked(now, isAfterJump)
     this.sendUrgent(encodeControl({ type: 'PING', id: 0, opaque: new Uint8Array(8) }))
   }
 
@@ -282,6 +264,7 @@ export class Link {
         this.sendUrgent(encodeControl({ type: 'PONG', id: 0, opaque: frame.opaque }))
         return
       case 'PONG':
+        this.#liveness.answered(this.#now)
         return
       case 'ACK':
         if (!this.inFlight.acknowledged(frame.received, frame.holdUs / 1_000, this.#now)) {

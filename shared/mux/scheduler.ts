@@ -1,4 +1,5 @@
 import type { Activity } from './activity.ts'
+import { Attention } from './attention.ts'
 import { MAX_DATA_BYTES } from './frame.ts'
 import { Ring } from './ring.ts'
 
@@ -14,8 +15,8 @@ const FRESH_QUANTA = 4
 /** A piece of a fresh source up to this size is a request or an answer that somebody waits for. */
 const SMALL_BYTES = 4_096
 
-/** How long after such a piece more of them are expected, in ms. */
-const SHARED_MS = 100
+/** How long after such a piece the first link is kept free for more of them, in ms: what others carry costs nobody. */
+const KEPT_FREE_MS = 2_000
 
 /** One DATA frame to be: `bytes` stays the source's; `flags` of docs/protocol.md section 3. */
 export interface Piece {
@@ -67,10 +68,12 @@ export class Scheduler {
   #smallAt = Number.NEGATIVE_INFINITY
   /** There are further links, on which bulk sources find room. */
   hasFurtherLinks = false
+  /** What all sessions with this peer know of small requests and answers. */
+  attention = new Attention()
 
   /** True while small requests or answers go the same way: what is in flight before them is what they wait for. */
   isShared(now: number): boolean {
-    return now - this.#smallAt < SHARED_MS
+    return this.attention.isShared(now)
   }
 
   /** Whether any source may have something. */
@@ -102,13 +105,18 @@ export class Scheduler {
       if (piece !== undefined) {
         this.#allowance -= piece.bytes.length
         this.#sentThisTurn = true
-        if (isSmall(source, piece, now)) this.#smallAt = now
+        if (isSmall(source, piece, now)) this.#noteSmall(now)
         source.activity.add(piece.bytes.length, now)
         if (this.#allowance <= 0) this.#endTurn(source, now)
         return piece
       }
       this.#endTurn(source, now)
     }
+  }
+
+  #noteSmall(now: number): void {
+    this.#smallAt = now
+    this.attention.note(now)
   }
 
   /** The next piece of a source that may be striped, for a link that carries nothing else. */
@@ -152,13 +160,13 @@ export class Scheduler {
    * path loses packets, every other byte there makes them wait until it was sent again.
    */
   #pickFrom(line: Ring<DataSource>, now: number): DataSource | undefined {
-    const isShared = this.isShared(now)
-    const source = this.hasFurtherLinks && isShared ? line.take((one) => isTied(one, now)) : line.shift()
+    const isKeptFree = this.hasFurtherLinks && now - this.#smallAt < KEPT_FREE_MS
+    const source = isKeptFree ? line.take((one) => isTied(one, now)) : line.shift()
     if (source === undefined) return undefined
     const isFresh = line === this.#fresh
     this.#freshTurns = isFresh ? this.#freshTurns + 1 : 0
     this.#current = source
-    this.#allowance = isFresh || isShared ? QUANTUM : BULK_QUANTUM
+    this.#allowance = isFresh || this.isShared(now) ? QUANTUM : BULK_QUANTUM
     this.#sentThisTurn = false
     return source
   }

@@ -1,4 +1,5 @@
 import type { ErrorCode, TunnelError } from '../errors.ts'
+import type { Attention } from './attention.ts'
 import { type ControlFrame, FLAG, type StreamFrame } from './frame.ts'
 import type { WindowBudget } from './window.ts'
 
@@ -46,6 +47,8 @@ export interface SessionOptions {
   readonly role: 'relay' | 'peer'
   readonly handler: SessionHandler
   readonly budget: WindowBudget
+  /** See Session.attention; its own by default. */
+  readonly attention?: Attention | undefined
   readonly pingIntervalMs: number
   readonly now: number
   /** First id to open, for tests of the wrap. */

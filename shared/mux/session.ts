@@ -1,4 +1,5 @@
 import { type ErrorCode, TunnelError } from '../errors.ts'
+import type { Attention } from './attention.ts'
 import { CreditQueue } from './credit-queue.ts'
 import { encodeControl } from './encode.ts'
 import { type ControlFrame, FLAG, INITIAL_CREDIT } from './frame.ts'
@@ -20,8 +21,6 @@ import { Stream } from './stream.ts'
 import type { Carried, CreditSource, StreamCarrier, StreamHandler } from './stream-handler.ts'
 import { StreamTable } from './stream-table.ts'
 import type { WindowBudget } from './window.ts'
-
-const SWEEP_MS = 10_000
 
 /** Ends of a session after which its streams must not come back. */
 const FINAL: ReadonlySet<ErrorCode> = new Set(['REVOKED', 'EXPIRED', 'CANCELLED'])
@@ -56,14 +55,13 @@ export class Session implements StreamCarrier {
   })
   #closedWith: TunnelError | undefined
   #now: number
-  #sweepAt: number
 
   constructor(options: SessionOptions) {
     this.#handler = options.handler
     this.#budget = options.budget
     this.#table = new StreamTable(options, this)
     this.#now = options.now
-    this.#sweepAt = options.now + SWEEP_MS
+    this.attention = options.attention ?? this.attention
     this.link = new Link({
       handler: {
         data: (id, flags, offset, bytes) => this.#onData(id, flags, offset, bytes),
@@ -89,6 +87,15 @@ export class Session implements StreamCarrier {
   /** True while we may open streams here. A GOAWAY of our own keeps only the peer from it. */
   get isOpen(): boolean {
     return this.#talk.isGreeted && !this.#talk.peerDrains && !this.isClosed
+  }
+
+  /** What is known of small requests and answers on the way to this peer; sessions with the same one share it. */
+  get attention(): Attention {
+    return this.#links.scheduler.attention
+  }
+
+  set attention(attention: Attention) {
+    this.#links.scheduler.attention = attention
   }
 
   /** Links there are now, 1 to 16. */
@@ -127,9 +134,8 @@ export class Session implements StreamCarrier {
 
   /** Monotonic ms of the next `tick`. */
   get deadline(): number {
-    // A relay has thousands of sessions without a stream: there is nothing to sweep there.
-    const sweepAt = this.#table.size === 0 ? Number.POSITIVE_INFINITY : this.#sweepAt
-    return Math.min(this.link.deadline, sweepAt, this.#openings.deadline, this.#links.deadline)
+    const ofStreams = Math.min(this.#table.deadline, this.#openings.deadline)
+    return Math.min(this.link.deadline, this.#links.deadline, ofStreams)
   }
 
   /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead */
@@ -140,10 +146,7 @@ export class Session implements StreamCarrier {
     this.#links.tick(now)
     this.#openings.time(now)
     this.#openings.expire(now)
-    if (now >= this.#sweepAt) {
-      this.#sweepAt = now + SWEEP_MS
-      this.#table.sweep(now)
-    }
+    this.#table.sweep(now)
   }
 
   /** Sends HELLO (agent, connector) or HELLO_OK (relay). */

@@ -7,6 +7,9 @@ import type { StreamCarrier } from './stream-handler.ts'
 import { StreamIds } from './stream-ids.ts'
 import { TokenBucket } from './token-bucket.ts'
 
+/** How often entries are looked at, in ms. */
+const SWEEP_MS = 10_000
+
 /**
  * What stands behind the ids of a session: what the peer may open, and the way of a frame to it. A frame that an entry
  * refuses costs that stream alone.
@@ -18,14 +21,16 @@ export class StreamTable {
   readonly #entries = new Map<number, StreamEntry>()
   readonly #opens: TokenBucket
   readonly #resets: TokenBucket
+  #sweepAt: number
 
   constructor(
-    { role, handler, firstId }: Pick<SessionOptions, 'role' | 'handler' | 'firstId'>,
+    { role, handler, firstId, now }: Pick<SessionOptions, 'role' | 'handler' | 'firstId' | 'now'>,
     carrier: Pick<StreamCarrier, 'control'>,
   ) {
     this.ids = new StreamIds(role, firstId)
     this.#handler = handler
     this.#carrier = carrier
+    this.#sweepAt = now + SWEEP_MS
     // A relay's session with an agent carries many connectors, each of which the relay has held to these limits.
     const share = role === 'relay' ? 1 : SESSION_LIMITS.relayShare
     const { opensPerSecond, resetsPerSecond, resetBurst } = SESSION_LIMITS
@@ -69,7 +74,15 @@ export class StreamTable {
     }
   }
 
+  /** Monotonic ms of the next `sweep`. A relay has thousands of sessions without a stream, and nothing to sweep there. */
+  get deadline(): number {
+    return this.size === 0 ? Number.POSITIVE_INFINITY : this.#sweepAt
+  }
+
+  /** Looks at every entry where that is due. */
   sweep(now: number): void {
+    if (now < this.#sweepAt) return
+    this.#sweepAt = now + SWEEP_MS
     for (const entry of this.#entries.values()) entry.sweep(now)
   }
 

@@ -3,6 +3,7 @@ import { codeFromWire, type ErrorCode, TunnelError, wireFromCode } from '../erro
 import { decodeHelloOk, encodeHello, type Hello, type HelloOk, LINKS_CAPABILITY } from '../handshake/hello.ts'
 import { formatLinkHeader, LINK_HEADER } from '../identity/link-header.ts'
 import type { RelayAddress } from '../identity/relay-address.ts'
+import type { Attention } from '../mux/attention.ts'
 import { encodeControl } from '../mux/encode.ts'
 import { Session } from '../mux/session.ts'
 import type { OpenFrame } from '../mux/session-handler.ts'
@@ -40,6 +41,8 @@ export interface ClientTunnelOptions {
   readonly hello: () => HelloContent | Promise<HelloContent>
   readonly effects: Effects
   readonly budget: WindowBudget
+  /** Shared by all sessions of this process with the relay; its own by default. */
+  readonly attention?: Attention | undefined
   readonly mask: 'zero' | 'random'
   /** The relay opens a stream; see SessionHandler.opening. */
   readonly opening: (frame: OpenFrame, session: Session) => void
@@ -83,12 +86,7 @@ export interface ClientTunnel {
 export async function openClientTunnel(options: ClientTunnelOptions): Promise<ClientTunnel> {
   const { effects, signal } = options
   const identity = options.identity()
-  const { address, value: dialled } = await dialFirst([options.address, ...(options.otherAddresses ?? [])], {
-    effects,
-    signal,
-    dial: (candidate, limit) => dialTunnel(candidate, options.path, identity, limit),
-    discard: (late) => late.socket.destroy(),
-  })
+  const { address, value: dialled } = await dialAny(options, identity)
   const { inspected } = dialled
   const greeting = greetingFor(dialled, identity, effects)
   const slowestMs = options.pingIntervalMs ?? Number.POSITIVE_INFINITY
@@ -101,6 +99,7 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
   const session: Session = new Session({
     role: 'peer',
     budget: options.budget,
+    attention: options.attention,
     pingIntervalMs: jitteredInterval(Math.min(PING_INTERVAL_MS, slowestMs), effects),
     now: effects.now(),
     handler: {
@@ -153,6 +152,17 @@ export async function openClientTunnel(options: ClientTunnelOptions): Promise<Cl
     cancel()
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+/** The first of the addresses that takes the connection. */
+function dialAny(options: ClientTunnelOptions, identity: TunnelIdentity) {
+  const { address, otherAddresses = [], path, effects, signal } = options
+  return dialFirst([address, ...otherAddresses], {
+    effects,
+    signal,
+    dial: (candidate, limit) => dialTunnel(candidate, path, identity, limit),
+    discard: (late) => late.socket.destroy(),
+  })
 }
 
 /** What brings further links, where the relay takes them. */

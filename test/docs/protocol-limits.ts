@@ -34,7 +34,7 @@ export const LIMITS: Readonly<Record<string, readonly [file: string, before: str
   'bytes that a sender keeps beyond consumed': ['shared/mux/window.ts', 'MAX_WINDOW = '],
   'pieces that wait at a relay for one side of a stream': ['shared/mux/route-leg.ts', 'MAX_QUEUED_PIECES = '],
   'ms of silence before a PING': ['shared/tunnel/liveness.ts', 'PING_INTERVAL_MS = '],
-  'ms of silence after a PING': ['shared/mux/link.ts', 'PING_TIMEOUT_MS = '],
+  'ms of silence after a PING': ['shared/mux/liveness.ts', 'PING_TIMEOUT_MS = '],
   'ms without a byte on an ending stream': ['shared/mux/stream.ts', 'HALF_CLOSED_IDLE_MS = '],
   'bytes of an enrolment body or answer': [
     'shared/identity/enrollment-messages.ts',

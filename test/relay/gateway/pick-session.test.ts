@@ -23,7 +23,8 @@ function candidate(shape: Shape): Candidate {
       wantsRoll: shape.wantsRoll ?? false,
       link: {
         recentBytes: () => shape.recent ?? 0,
-        inFlight: { minRttMs: shape.rtt ?? Number.POSITIVE_INFINITY, waitingSince: shape.waitingSince },
+        rttMs: shape.rtt ?? Number.POSITIVE_INFINITY,
+        inFlight: { waitingSince: shape.waitingSince },
       },
     },
   }
@@ -62,6 +63,12 @@ describe('of two sessions of an agent a new stream gets', () => {
     assert.equal(picked({ rtt: 80 }, { rtt: 20, streams: 2 }), 1)
     assert.equal(picked({ rtt: 90 }, { rtt: 20, recent: 900_000_000 }), 1)
     assert.equal(picked({ rtt: 70 }, { rtt: 20, recent: 900_000_000 }), 0)
+  })
+
+  test('the one with fewer small streams where both are far away, and neither by chance a little nearer', () => {
+    assert.equal(picked({ rtt: 80, streams: 1 }, { rtt: 82 }), 1)
+    assert.equal(picked({ rtt: 82, streams: 3 }, { rtt: 80, streams: 4 }), 0)
+    assert.equal(picked({ rtt: 80, recent: 4_000_000 }, { rtt: 82, streams: 30 }), 1)
   })
 
   test('the one that nobody has measured yet, as if it were as good as the other', () => {

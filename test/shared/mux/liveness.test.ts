@@ -49,6 +49,16 @@ describe('liveness', () => {
     assert.equal(pair.peer.out.written - before, 100 * 20)
   })
 
+  test('the answer to a question tells how far away the peer is, until DATA does', () => {
+    const pair = createPair({ delayMs: 50 })
+    const { link } = pair.peer.session
+    assert.equal(link.rttMs, Number.POSITIVE_INFINITY)
+    link.measure(pair.effects.now())
+    link.measure(pair.effects.now())
+    pair.run(200)
+    assert.ok(link.rttMs >= 100 && link.rttMs < 105, `${link.rttMs} ms`)
+  })
+
   test('after the clock jumped a dead peer is found within three seconds', () => {
     const pair = createPair({ delayMs: 50 })
     pair.relay.out.isCarrying = false

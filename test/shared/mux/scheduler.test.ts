@@ -101,7 +101,7 @@ describe('the scheduler', () => {
     assert.deepEqual(order(scheduler, 6, 100), [1, 1, 1, 1, 2, 2])
   })
 
-  test('keeps bulk that may go elsewhere off the first link while small answers use it', () => {
+  test('keeps bulk that may go elsewhere off the first link while small answers use it, and for 2 s after', () => {
     const scheduler = new Scheduler()
     const [striped, tied] = [bulk(1, 0), bulk(2, 0)]
     striped.mayStripe = true
@@ -109,7 +109,23 @@ describe('the scheduler', () => {
     scheduler.hasFurtherLinks = true
     assert.deepEqual(order(scheduler, 4, 0), [9, 2, 2, 2])
     assert.equal(scheduler.nextStriped(MAX_DATA_BYTES, 0)?.id, 1)
-    assert.ok(order(scheduler, 8, 100).includes(1))
+    assert.ok(!order(scheduler, 8, 1_999).includes(1))
+    assert.ok(order(scheduler, 8, 2_000).includes(1))
+  })
+
+  test('lets bulk stand back where another session with the same peer carries small answers', () => {
+    const [scheduler, other] = [new Scheduler(), new Scheduler()]
+    other.attention = scheduler.attention
+    const striped = [bulk(1, 0), bulk(2, 0)]
+    for (const pile of striped) {
+      pile.mayStripe = true
+      scheduler.add(pile, 0)
+    }
+    other.add(new Pile(9, 50), 0)
+    order(other, 1, 0)
+    assert.deepEqual(order(scheduler, 4, 0), [1, 2, 1, 2])
+    scheduler.hasFurtherLinks = true
+    assert.deepEqual(order(scheduler, 2, 0), [1, 2], 'they need the first link of the other session only')
   })
 
   test('takes neither a new transfer nor the next second of an old one for a small answer', () => {
