@@ -17,7 +17,7 @@ export interface LinksOptions {
 
 /** The links of a session beside the first, what all of them send from, and how many there should be. */
 export class Links {
-  readonly scheduler = new Scheduler()
+  readonly scheduler = new Scheduler(() => this.#options.first().rttMs)
   readonly #options: LinksOptions
   readonly #growth = new LinkGrowth()
   readonly #further = new Set<FurtherLink>()

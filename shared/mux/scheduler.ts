@@ -70,6 +70,12 @@ export class Scheduler {
   hasFurtherLinks = false
   /** What all sessions with this peer know of small requests and answers. */
   attention = new Attention()
+  readonly #rttMs: () => number
+
+  /** `rttMs`: the round trip to the peer, Infinity while it is not known. */
+  constructor(rttMs: () => number) {
+    this.#rttMs = rttMs
+  }
 
   /** True while small requests or answers go the same way: what is in flight before them is what they wait for. */
   isShared(now: number): boolean {
@@ -116,7 +122,7 @@ export class Scheduler {
 
   #noteSmall(now: number): void {
     this.#smallAt = now
-    this.attention.note(now)
+    this.attention.note(now, this.#rttMs())
   }
 
   /** The next piece of a source that may be striped, for a link that carries nothing else. */

@@ -54,7 +54,7 @@ function order(scheduler: Scheduler, count: number, now: number): number[] {
 
 describe('the scheduler', () => {
   test('gives four fresh quanta to one of bulk', () => {
-    const scheduler = new Scheduler()
+    const scheduler = new Scheduler(() => 1)
     for (let id = 1; id <= 40; id++) scheduler.add(new Pile(id, 100), 0)
     scheduler.add(bulk(99, 0), 0)
     const ids = order(scheduler, 20, 0)
@@ -65,7 +65,7 @@ describe('the scheduler', () => {
   })
 
   test('lets a small request overtake any number of downloads', () => {
-    const scheduler = new Scheduler()
+    const scheduler = new Scheduler(() => 1)
     for (let id = 1; id <= 100; id++) scheduler.add(bulk(id, 0), 0)
     order(scheduler, 7, 0)
     const small = new Pile(999, 50)
@@ -74,7 +74,7 @@ describe('the scheduler', () => {
   })
 
   test('shares among bulk within one quantum, whatever the size of their pieces', () => {
-    const scheduler = new Scheduler()
+    const scheduler = new Scheduler(() => 1)
     const pieceSizes = [1, 700, 4_096, 16_360, ENDLESS, 16_359]
     for (const [index, size] of pieceSizes.entries()) scheduler.add(bulk(index + 1, 0, size), 0)
     const sent = new Map<number, number>()
@@ -90,7 +90,7 @@ describe('the scheduler', () => {
   })
 
   test('gives bulk one frame at a time while small answers go the same way, and for 100 ms after', () => {
-    const scheduler = new Scheduler()
+    const scheduler = new Scheduler(() => 1)
     for (const id of [1, 2]) scheduler.add(bulk(id, 0), 0)
     assert.deepEqual(order(scheduler, 8, 0), [1, 1, 1, 1, 2, 2, 2, 2])
     scheduler.add(new Pile(9, 50), 0)
@@ -102,7 +102,7 @@ describe('the scheduler', () => {
   })
 
   test('keeps bulk that may go elsewhere off the first link while small answers use it, and for 2 s after', () => {
-    const scheduler = new Scheduler()
+    const scheduler = new Scheduler(() => 1)
     const [striped, tied] = [bulk(1, 0), bulk(2, 0)]
     striped.mayStripe = true
     for (const pile of [striped, tied, new Pile(9, 50)]) scheduler.add(pile, 0)
@@ -113,8 +113,16 @@ describe('the scheduler', () => {
     assert.ok(order(scheduler, 8, 2_000).includes(1))
   })
 
+  test('expects the next small answer for four round trips where those take longer', () => {
+    const scheduler = new Scheduler(() => 50)
+    for (const id of [1, 2]) scheduler.add(bulk(id, 0), 0)
+    scheduler.add(new Pile(9, 50), 0)
+    order(scheduler, 1, 0)
+    assert.deepEqual([scheduler.isShared(199), scheduler.isShared(200)], [true, false])
+  })
+
   test('lets bulk stand back where another session with the same peer carries small answers', () => {
-    const [scheduler, other] = [new Scheduler(), new Scheduler()]
+    const [scheduler, other] = [new Scheduler(() => 1), new Scheduler(() => 1)]
     other.attention = scheduler.attention
     const striped = [bulk(1, 0), bulk(2, 0)]
     for (const pile of striped) {
@@ -129,7 +137,7 @@ describe('the scheduler', () => {
   })
 
   test('takes neither a new transfer nor the next second of an old one for a small answer', () => {
-    const scheduler = new Scheduler()
+    const scheduler = new Scheduler(() => 1)
     scheduler.add(new Pile(1, 1_000_000), 0)
     order(scheduler, 20, 0)
     assert.equal(scheduler.isShared(0), false)
@@ -141,7 +149,7 @@ describe('the scheduler', () => {
   })
 
   test('starves no one: bulk moves beside endless fresh sources, and every fresh one beside bulk', () => {
-    const scheduler = new Scheduler()
+    const scheduler = new Scheduler(() => 1)
     const fresh = Array.from({ length: 10 }, (_, index) => new Pile(index + 1, ENDLESS))
     const heavy = bulk(99, 0)
     for (const pile of [...fresh, heavy]) scheduler.add(pile, 0)
@@ -159,7 +167,7 @@ describe('the scheduler', () => {
   })
 
   test('goes on with an unfinished turn, and tells the source when the turn is over', () => {
-    const scheduler = new Scheduler()
+    const scheduler = new Scheduler(() => 1)
     const pile = new Pile(1, 1_000, 400)
     scheduler.add(pile, 0)
     assert.deepEqual(order(scheduler, 2, 0), [1, 1])
@@ -171,7 +179,7 @@ describe('the scheduler', () => {
   })
 
   test('queues a source once, and forgets one that has nothing any more', () => {
-    const scheduler = new Scheduler()
+    const scheduler = new Scheduler(() => 1)
     const pile = new Pile(1, 100)
     scheduler.add(pile, 0)
     scheduler.add(pile, 0)
@@ -185,7 +193,7 @@ describe('the scheduler', () => {
   })
 
   test('takes a source that writes again when it is told that its turn is over', () => {
-    const scheduler = new Scheduler()
+    const scheduler = new Scheduler(() => 1)
     const pile = new Pile(1, 10)
     pile.sent = () => {
       if (pile.turns++ > 2) return
@@ -204,7 +212,7 @@ describe('the scheduler', () => {
     })
     fc.assert(
       fc.property(fc.array(arrival, { maxLength: 12 }), (arrivals) => {
-        const scheduler = new Scheduler()
+        const scheduler = new Scheduler(() => 1)
         const piles = arrivals.map(({ bytes, pieces }, index) => new Pile(index + 1, bytes, pieces))
         let now = 0
         for (const [index, pile] of piles.entries()) {
