@@ -82,6 +82,7 @@ export class LinkGrowth {
       this.#deadline = now + LOOK_MS
       // What was sent before tells nothing of the path now.
       this.#rates = []
+      this.#stalls = 0
       this.#acknowledgedBefore = -1
     }
   }
@@ -104,10 +105,12 @@ export class LinkGrowth {
   }
 
   #note({ acknowledged, stalls }: LinkCounts): void {
-    if (this.#acknowledgedBefore !== -1) this.#rates.push(acknowledged - this.#acknowledgedBefore)
+    if (this.#acknowledgedBefore !== -1) {
+      this.#rates.push(acknowledged - this.#acknowledgedBefore)
+      this.#stalls = this.#stalls * REMEMBERED + Math.max(0, stalls - this.#stallsBefore)
+    }
     if (this.#rates.length > BEFORE_LOOKS) this.#rates.shift()
     this.#acknowledgedBefore = acknowledged
-    this.#stalls = this.#stalls * REMEMBERED + Math.max(0, stalls - this.#stallsBefore)
     this.#stallsBefore = stalls
   }
 

@@ -13,7 +13,7 @@ class Path {
   bytesPerLink = 100_000
   most = Number.POSITIVE_INFINITY
   #acknowledged = 0
-  #stalls = 0
+  stalls = 0
   #waitedLooks = 0
 
   /** Goes on for `ms` with data that waits all the time, or with none. */
@@ -22,10 +22,10 @@ class Path {
       if (isWaiting) this.growth.waiting(this.now)
       if (this.now < this.growth.deadline) continue
       this.#acknowledged += isWaiting ? Math.min(this.links * this.bytesPerLink, this.most) : 0
-      this.#stalls += isWaiting ? this.stallsPerLook : 0
+      this.stalls += isWaiting ? this.stallsPerLook : 0
       this.growth.look(this.now, {
         acknowledged: this.#acknowledged,
-        stalls: this.#stalls,
+        stalls: this.stalls,
         links: this.links,
       })
       this.#join()
@@ -51,6 +51,17 @@ describe('the number of links', () => {
   test('stays one on a path that acknowledges steadily, however full it is', () => {
     const path = new Path()
     path.stallsPerLook = 0
+    path.run(60_000)
+    assert.equal(path.growth.wanted, 1)
+  })
+
+  test('stays one for stalls of small requests, before any data had to wait', () => {
+    const path = new Path()
+    path.stallsPerLook = 0
+    path.stalls = 8
+    path.run(60_000)
+    path.run(60_000, false)
+    path.stalls += 8
     path.run(60_000)
     assert.equal(path.growth.wanted, 1)
   })
