@@ -28,9 +28,11 @@ const TURN_MS = 2
 const STEADY_ROUNDS = 1.6
 
 /**
- * Where small requests and answers go the same way they wait for whatever stands as a queue, so there is one round trip's worth
- * and what an ACK covers at once, without which the path would run dry between two of them.
+ * Where small requests and answers go the same way they wait for whatever stands as a queue, so there is little more than one
+ * round trip's worth, and what an ACK covers at once, without which the path would run dry between two of them. Twice as much
+ * while the rate still rises: less would keep it from rising.
  */
+const SHARED_ROUNDS = { grow: 2, steady: 1.1, drain: 1 } as const
 const SHARED_SLACK_BYTES = 32_768
 
 /**
@@ -51,15 +53,23 @@ const STALL_RTT_MS = 4
 const MARKER_BYTES = 8_192
 
 /**
- * Shortest time over which a rate is taken, in milliseconds; a round trip where that is longer. Acknowledgements come in
- * bunches, a turn of the event loop at a time: over less than a few turns the rate would be what the bunch happened to be.
+ * Shortest time over which a rate is taken, in milliseconds, beside the round trip. Acknowledgements come in bunches, a turn of
+ * the event loop at a time: over less than a few turns the rate would be what the bunch happened to be.
  */
 const RATE_MS = 4
+
+/** What was acknowledged at a moment. */
+interface Mark {
+  readonly at: number
+  readonly acknowledged: number
+}
 
 interface Marker {
   /** DATA bytes sent on the link up to and with this frame. */
   readonly sent: number
   readonly at: number
+  /** From 4 to 8 ms before: what was acknowledged since tells the rate. */
+  readonly before: Mark
 }
 
 /**
@@ -82,9 +92,9 @@ export class InFlight {
   #lastMarker = 0
   readonly #minRtt = new RecentExtreme('min', RTT_FILTER_MS)
   readonly #maxRate = new RecentExtreme('max', RATE_FILTER_MS)
-  /** When the rate under way began to be taken, and what was acknowledged then. */
-  #rateSince = 0
-  #rateFrom = 0
+  /** The last two marks, 4 ms apart at least. */
+  #mark: Mark = { at: 0, acknowledged: 0 }
+  #markBefore = this.#mark
   /** A round ends when what was sent at its begin is acknowledged. */
   #roundEnd = 0
   #rateBefore = 0
@@ -148,8 +158,8 @@ export class InFlight {
   }
 
   get #sharedCap(): number {
-    const round = this.#maxRate.value * this.#minRtt.value
-    return round > 0 ? Math.min(this.#cap, Math.max(CAP.min, round + SHARED_SLACK_BYTES)) : this.#cap
+    const rounds = SHARED_ROUNDS[this.#phase] * this.#maxRate.value * this.#minRtt.value
+    return rounds > 0 ? Math.min(this.#cap, Math.max(CAP.min, rounds + SHARED_SLACK_BYTES)) : this.#cap
   }
 
   /** A DATA frame of `bytes` (header and all) leaves. */
@@ -157,15 +167,19 @@ export class InFlight {
     // After a pause the clock of the delivery rate starts anew, else idle time would count as slowness.
     if (this.bytes === 0) {
       this.#busySince = now
-      this.#rateSince = now
-      this.#rateFrom = this.#acknowledged
+      this.#mark = { at: now, acknowledged: this.#acknowledged }
+      this.#markBefore = this.#mark
       this.#isWarmingUp = true
       this.#roundEnd = this.#sent + bytes
     }
     this.#sent += bytes
     if (this.#sent - this.#lastMarker < MARKER_BYTES && this.#markers.length > 0) return
     this.#lastMarker = this.#sent
-    this.#markers.push({ sent: this.#sent, at: now })
+    if (now - this.#mark.at >= RATE_MS) {
+      this.#markBefore = this.#mark
+      this.#mark = { at: now, acknowledged: this.#acknowledged }
+    }
+    this.#markers.push({ sent: this.#sent, at: now, before: this.#markBefore })
   }
 
   /**
@@ -201,12 +215,9 @@ export class InFlight {
   #sample(marker: Marker, holdMs: number, now: number): void {
     const rtt = Math.max(0.01, now - marker.at - holdMs)
     this.#minRtt.add(rtt, now)
-    const elapsed = now - this.#rateSince
-    const isRoundOver = this.#acknowledged >= this.#roundEnd
-    if (elapsed < RATE_MS || (elapsed < this.#minRtt.value && !isRoundOver)) return
-    const rate = (this.#acknowledged - this.#rateFrom) / elapsed
-    this.#rateSince = now
-    this.#rateFrom = this.#acknowledged
+    const elapsed = now - marker.before.at
+    if (elapsed < RATE_MS) return
+    const rate = (this.#acknowledged - marker.before.acknowledged) / elapsed
     this.#maxRate.add(rate, now)
     if (rate > this.#rateInRound) this.#rateInRound = rate
   }
