@@ -56,13 +56,19 @@ async function plainRate(path: LossyPath): Promise<number> {
 async function pings(client: TcpEnd, until: Promise<unknown>): Promise<number[]> {
   const times: number[] = []
   let isOver = false
-  void until.then(() => {
-    isOver = true
-  })
-  for (let count = 1; !isOver; count++) {
+  let isLost = false
+  until.then(
+    () => {
+      isOver = true
+    },
+    () => {
+      isLost = true
+    },
+  )
+  for (let count = 1; !isOver && !isLost; count++) {
     const began = performance.now()
     client.socket.write('x')
-    while (client.received().length < count) await new Promise((resolve) => setTimeout(resolve, 1))
+    while (!isLost && client.received().length < count) await new Promise((resolve) => setTimeout(resolve, 1))
     times.push(performance.now() - began)
     await new Promise((resolve) => setTimeout(resolve, PING_EVERY_MS))
   }
@@ -95,8 +101,7 @@ describe('F30: a download and a ping over a path with loss', () => {
     const client = await dial(echoPort)
     const bulk = net.connect(bulkPort, '127.0.0.1')
     const rate = rateOf(bulk)
-    const times = await pings(client, rate)
-    const tunnel = await rate
+    const [tunnel, times] = await Promise.all([rate, pings(client, rate)])
     const quantile = (share: number) => Math.round(times[Math.floor((times.length - 1) * share)] ?? 0)
     process.stdout.write(
       `    plain TLS ${plain.toFixed(2)} MiB/s, tunnel ${tunnel.toFixed(2)} MiB/s; ping p50 ${quantile(0.5)} ms, ` +
