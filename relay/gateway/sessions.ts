@@ -205,8 +205,7 @@ export class Sessions {
   /** Has a connection closed when its identity is revoked. @returns how many such the identity has now */
   track(connection: OwnedConnection): number {
     this.#others.add(connection)
-    const { id } = connection.principal
-    return [...this.#others].filter(({ principal }) => principal.id === id).length
+    return [...this.#others].filter(({ principal }) => principal.id === connection.principal.id).length
   }
 
   untrack(connection: OwnedConnection): void {

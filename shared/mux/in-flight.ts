@@ -59,7 +59,7 @@ const MARKER_BYTES = 8_192
 const RATE_MS = 4
 
 /** What was acknowledged at a moment. */
-interface Mark {
+interface Snapshot {
   readonly at: number
   readonly acknowledged: number
 }
@@ -69,7 +69,7 @@ interface Marker {
   readonly sent: number
   readonly at: number
   /** From 4 to 8 ms before: what was acknowledged since tells the rate. */
-  readonly before: Mark
+  readonly before: Snapshot
 }
 
 /**
@@ -92,9 +92,9 @@ export class InFlight {
   #lastMarker = 0
   readonly #minRtt = new RecentExtreme('min', RTT_FILTER_MS)
   readonly #maxRate = new RecentExtreme('max', RATE_FILTER_MS)
-  /** The last two marks, 4 ms apart at least. */
-  #mark: Mark = { at: 0, acknowledged: 0 }
-  #markBefore = this.#mark
+  /** The last two, 4 ms apart at least. */
+  #snapshot: Snapshot = { at: 0, acknowledged: 0 }
+  #snapshotBefore = this.#snapshot
   /** A round ends when what was sent at its begin is acknowledged. */
   #roundEnd = 0
   #rateBefore = 0
@@ -167,19 +167,19 @@ export class InFlight {
     // After a pause the clock of the delivery rate starts anew, else idle time would count as slowness.
     if (this.bytes === 0) {
       this.#busySince = now
-      this.#mark = { at: now, acknowledged: this.#acknowledged }
-      this.#markBefore = this.#mark
+      this.#snapshot = { at: now, acknowledged: this.#acknowledged }
+      this.#snapshotBefore = this.#snapshot
       this.#isWarmingUp = true
       this.#roundEnd = this.#sent + bytes
     }
     this.#sent += bytes
     if (this.#sent - this.#lastMarker < MARKER_BYTES && this.#markers.length > 0) return
     this.#lastMarker = this.#sent
-    if (now - this.#mark.at >= RATE_MS) {
-      this.#markBefore = this.#mark
-      this.#mark = { at: now, acknowledged: this.#acknowledged }
+    if (now - this.#snapshot.at >= RATE_MS) {
+      this.#snapshotBefore = this.#snapshot
+      this.#snapshot = { at: now, acknowledged: this.#acknowledged }
     }
-    this.#markers.push({ sent: this.#sent, at: now, before: this.#markBefore })
+    this.#markers.push({ sent: this.#sent, at: now, before: this.#snapshotBefore })
   }
 
   /**

@@ -134,8 +134,7 @@ export class Session implements StreamCarrier {
 
   /** Monotonic ms of the next `tick`. */
   get deadline(): number {
-    const ofStreams = Math.min(this.#table.deadline, this.#openings.deadline)
-    return Math.min(this.link.deadline, this.#links.deadline, ofStreams)
+    return Math.min(this.link.deadline, this.#table.deadline, this.#openings.deadline, this.#links.deadline)
   }
 
   /** Time has passed. @throws {TunnelError} SESSION_LOST where the peer is dead */
