@@ -1,5 +1,6 @@
 import { build, type Metafile } from 'esbuild'
 import { SAML_WORKER_ASSET } from '../../relay/sso/saml-thread.ts'
+import { STORE_WORKER_ASSET } from '../../relay/store/sqlite-thread.ts'
 import { PAC_WORKER_ASSET } from '../../shared/network/pac-script.ts'
 import { isForeignToAgent } from '../agent-purity.ts'
 import type { Edition } from './editions.ts'
@@ -37,6 +38,11 @@ const THREADS = [
     startedBy: 'relay/sso/saml-thread.ts',
     entry: 'relay/sso/saml-worker.ts',
     asset: SAML_WORKER_ASSET,
+  },
+  {
+    startedBy: 'relay/store/sqlite-thread.ts',
+    entry: 'relay/store/sqlite-worker.ts',
+    asset: STORE_WORKER_ASSET,
   },
 ]
 

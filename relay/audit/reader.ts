@@ -4,6 +4,7 @@ import { isTunnelError, TunnelError } from '../../shared/errors.ts'
 import { type CertificateAuthority, loadAuthority } from '../authority/certificate-authority.ts'
 import { sqliteDialect } from '../store/sqlite-dialect.ts'
 import { openDatabaseToRead } from '../store/sqlite-file.ts'
+import { Statements } from '../store/sqlite-statements.ts'
 import type { Tables } from '../store/tables.ts'
 import { relayWideQueries } from '../store/tenant-queries.ts'
 import type { RelayWideStore } from '../store/tenants.ts'
@@ -29,7 +30,7 @@ export async function openAuditReader(directory: string): Promise<AuditReader> {
     })
   }
   const db = new Kysely<Tables>({
-    dialect: sqliteDialect(await openDatabaseToRead(join(directory, 'relay.db'))),
+    dialect: sqliteDialect({ reader: new Statements(await openDatabaseToRead(join(directory, 'relay.db'))) }),
   })
   const wide: Pick<RelayWideStore, 'listTenants'> = relayWideQueries(db)
   return {

@@ -33,7 +33,12 @@ export function change<T>(
     )
     return result
   }
-  return db.isTransaction ? run(db) : db.transaction().execute(run)
+  return inTransaction(db, run)
+}
+
+/** Runs `work` in a transaction of its own, or as a part of the one that `db` is. */
+export function inTransaction<T>(db: Database, work: (tx: Database) => Promise<T>): Promise<T> {
+  return db.isTransaction ? work(db) : db.transaction().execute(work)
 }
 
 /** Links events to the ends of their chains. Only within a transaction. */

@@ -4,6 +4,7 @@ import { TunnelError } from '../../shared/errors.ts'
 import type { Database } from './change.ts'
 import { sqliteDialect } from './sqlite-dialect.ts'
 import { openDatabaseToRead } from './sqlite-file.ts'
+import { Statements } from './sqlite-statements.ts'
 import type { Tables } from './tables.ts'
 import { TENANT_TABLES } from './tenant-removal.ts'
 
@@ -22,7 +23,7 @@ const WITHHELD: ReadonlySet<string> = new Set(['wrapped', 'sealed', 'signature',
 export async function* exportTenant(directory: string, tenantId: string): AsyncGenerator<string, void> {
   const database = await openDatabaseToRead(join(directory, 'relay.db'))
   // One connection: the transaction holds for whatever is asked.
-  const db: Database = new Kysely<Tables>({ dialect: sqliteDialect(database) })
+  const db: Database = new Kysely<Tables>({ dialect: sqliteDialect({ reader: new Statements(database) }) })
   try {
     // Deferred: a reader that sees one moment, and holds up no writer.
     await sql`begin deferred`.execute(db)

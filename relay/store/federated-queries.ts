@@ -1,8 +1,7 @@
 import { TunnelError } from '../../shared/errors.ts'
 import type { Act } from '../audit/record.ts'
 import type { Assignment } from '../operations/operation.ts'
-import type { Tell } from './change.ts'
-import { change, type Database } from './change.ts'
+import { change, type Database, inTransaction, type Tell } from './change.ts'
 import { endSessionsOf, insertAssignment, insertPerson } from './people-queries.ts'
 import type { FederatedPerson, FederatedSignIn, SsoStore } from './sso-store.ts'
 import { LIST_MAX } from './store.ts'
@@ -30,7 +29,7 @@ export function federatedQueries(db: Database): Pick<SsoStore, Federated> {
       }),
 
     addFederatedSession: async (tenantId, { sessionId, personId, provider, subject, sid }) => {
-      await db.transaction().execute(async (tx) => {
+      await inTransaction(db, async (tx) => {
         await forgetEnded(tx, tenantId, personId)
         await tx
           .insertInto('federated_sessions')

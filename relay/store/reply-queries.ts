@@ -7,7 +7,7 @@ import {
   type ReplyKey,
   type ReplyStore,
 } from '../api/replies.ts'
-import type { Database } from './change.ts'
+import { type Database, inTransaction } from './change.ts'
 import { keyOfTenant, newestVersion } from './secret-queries.ts'
 import type { Cell, TenantVault } from './vault/vault.ts'
 
@@ -105,7 +105,7 @@ async function sealing<T>(
 ): Promise<T> {
   for (;;) {
     const key = await keyOfTenant(db, vault, tenantId)
-    const done = await db.transaction().execute(async (tx) => {
+    const done = await inTransaction(db, async (tx) => {
       if ((await newestVersion(tx, tenantId)) !== key.version) return undefined
       return { result: await work(tx, (id, plaintext) => vault.seal(key, cellOf(tenantId, id), plaintext)) }
     })

@@ -88,19 +88,39 @@ async function createDatabase(path: string): Promise<void> {
   await directory.sync()
 }
 
+/** Opens a file that {@link openDatabase} has found whole once more, to change it. @throws {Error} of node:sqlite */
+export function openToWrite(path: string): DatabaseSync {
+  const db = connect(path)
+  try {
+    configure(db)
+    return db
+  } catch (err) {
+    db.close()
+    throw err
+  }
+}
+
 function openExisting(path: string): DatabaseSync {
-  const db = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: BUSY_TIMEOUT_MS })
+  const db = connect(path)
   try {
     const version = checkFile(db, path)
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF')
-    // What is deleted is overwritten: a tenant that was removed is gone from the file.
-    db.exec('PRAGMA secure_delete = ON')
+    configure(db)
     migrate(db, version)
     return db
   } catch (err) {
     db.close()
     throw err
   }
+}
+
+function connect(path: string): DatabaseSync {
+  return new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: BUSY_TIMEOUT_MS })
+}
+
+function configure(db: DatabaseSync): void {
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF')
+  // What is deleted is overwritten: a tenant that was removed is gone from the file.
+  db.exec('PRAGMA secure_delete = ON')
 }
 
 /** @returns the version of the schema in the file, which is whole */

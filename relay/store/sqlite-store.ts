@@ -18,8 +18,10 @@ import { publicationQueries } from './publication-queries.ts'
 import { replyQueries } from './reply-queries.ts'
 import { restrictionQueries } from './restriction-queries.ts'
 import { keyOfTenant, secretQueries } from './secret-queries.ts'
-import { type StatementSeen, sqliteDialect } from './sqlite-dialect.ts'
+import { type SqliteConnections, sqliteDialect } from './sqlite-dialect.ts'
 import { openDatabase } from './sqlite-file.ts'
+import { Statements } from './sqlite-statements.ts'
+import { SqliteThread } from './sqlite-thread.ts'
 import { ssoQueries } from './sso-queries.ts'
 import type { Store, StoreTogether } from './store.ts'
 import { supportQueries } from './support-queries.ts'
@@ -33,12 +35,12 @@ export interface StoreOptions {
   /** What wraps the keys of the tenants, the one in use first. */
   readonly wrappers: () => readonly KeyWrapper[]
   /** Hears of each statement before it runs, with its values: for tests that look at all of them. */
-  readonly onStatement?: StatementSeen
+  readonly onStatement?: SqliteConnections['onStatement']
 }
 
 /**
- * Opens the store in one SQLite file, or makes it where there is no file. Statements run one after the other on the
- * caller's thread (a look-up takes some 50 microseconds, a change waits for the disk): keep it off the way of bytes.
+ * Opens the store in one SQLite file, or makes it where there is no file. A look-up runs on the caller's thread (some 50
+ * microseconds); what changes something waits for the disk, and does so in a thread of its own.
  *
  * @param path a file in a private directory; SQLite puts `-wal` and `-shm` files beside it
  * @throws {TunnelError} STORE where the file exists but is empty, damaged or of a later version; PERMISSIONS where it
@@ -46,7 +48,7 @@ export interface StoreOptions {
  */
 export async function openSqliteStore(path: string, options: StoreOptions): Promise<Store> {
   const { effects, wrappers, onStatement } = options
-  const db = new Kysely<Tables>({ dialect: sqliteDialect(await openDatabase(path), onStatement) })
+  const db = new Kysely<Tables>({ dialect: sqliteDialect({ ...(await openConnections(path)), onStatement }) })
   const vault = new Vault({ db, effects, wrappers })
   return {
     relay: relayWideQueries(db),
@@ -62,6 +64,18 @@ export async function openSqliteStore(path: string, options: StoreOptions): Prom
       await db.selectFrom('tenants').select('id').limit(1).execute()
       await db.destroy()
     },
+  }
+}
+
+async function openConnections(path: string) {
+  const file = await openDatabase(path)
+  try {
+    // What changes the file goes to the thread that may wait for the disk, or nowhere.
+    file.exec('PRAGMA query_only = ON')
+    return { reader: new Statements(file), writer: await SqliteThread.open(path) }
+  } catch (err) {
+    file.close()
+    throw err
   }
 }
 

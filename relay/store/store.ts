@@ -43,8 +43,8 @@ export interface Store
   readonly relay: RelayWideStore
   /**
    * Runs `work` with functions of the store that all belong to one transaction: what it changes is there with all records, or
-   * nothing is. Everybody else waits meanwhile: `work` awaits nothing but these functions and what is at hand, and never
-   * the store itself, which would wait for ever.
+   * nothing is. Every other change waits meanwhile: `work` awaits nothing but these functions and what is at hand, and
+   * changes nothing by the store itself, which would wait for ever. Look-ups of others see what was before.
    *
    * @param hasSecrets whether `work` may put secrets: their key is made before
    * @throws {TunnelError} what `work` throws; CONFLICT where the tenant's key was replaced meanwhile

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { eventually, within } from '../support/deadline.ts'
 import { dial, echoTarget, type TcpTarget } from '../support/tcp-kit.ts'
+import { fsyncFlags, injectFsync } from './inject-fsync.ts'
 import { runPart, tryPart } from './part.ts'
 import { startWorld, type World, type WorldAgent } from './world.ts'
 
@@ -14,21 +12,7 @@ import { startWorld, type World, type WorldAgent } from './world.ts'
  * fsync and fdatasync answer EIO: what was not on the disk is not said to be done.
  */
 
-const INJECT = ['-f', '-qq', '-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:error=EIO']
-
-/** Lets every fsync of a process fail until it is disposed of. */
-async function failFsync(pid: number): Promise<AsyncDisposable> {
-  const child = spawn('strace', [...INJECT, '-p', String(pid)], { stdio: 'ignore' })
-  const isTraced = async () => !/^TracerPid:\s+0$/m.test(await readFile(`/proc/${pid}/status`, 'utf8'))
-  await eventually(isTraced, 'strace')
-  return {
-    async [Symbol.asyncDispose]() {
-      const ended = once(child, 'exit')
-      child.kill('SIGINT')
-      await within(ended, 'the end of strace')
-    },
-  }
-}
+const FAILS = 'error=EIO'
 
 describe('F23: fsync that fails', () => {
   let world: World
@@ -52,7 +36,7 @@ describe('F23: fsync that fails', () => {
     await client.has(1)
     const add = ['relay', 'join-token', 'munich', '--data', world.relayData]
     {
-      await using _failing = await failFsync(world.relay.pid)
+      await using _failing = await injectFsync(world.relay.pid, FAILS)
       const refused = await tryPart(add)
       process.stdout.write(`    ${JSON.stringify(refused.out)}\n`)
       assert.notEqual(refused.status, 0)
@@ -77,7 +61,7 @@ describe('F23: fsync that fails', () => {
       '--data',
       agent.data,
     ]
-    const refused = await tryPart(allow, { prefix: ['strace', '-o', '/dev/null', ...INJECT] })
+    const refused = await tryPart(allow, { prefix: ['strace', '-o', '/dev/null', ...fsyncFlags(FAILS)] })
     process.stdout.write(`    ${JSON.stringify(refused.out)}\n`)
     assert.notEqual(refused.status, 0)
     assert.deepEqual(await readFile(rules), before)

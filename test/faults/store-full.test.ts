@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { it } from 'node:test'
 import { type ColumnType, Kysely } from 'kysely'
 import { sqliteDialect } from '../../relay/store/sqlite-dialect.ts'
+import { Statements } from '../../relay/store/sqlite-statements.ts'
 import { realFileSteps, writePrivateFile } from '../../shared/config/private-file.ts'
 
 /** F20: a disk that is full, in small; test/faults/disk-full.ts fills one. */
@@ -14,7 +15,7 @@ interface Tables {
 it('F20: a change that the disk has no room for fails with that reason, and later ones work', async () => {
   const file = new DatabaseSync(':memory:')
   file.exec('CREATE TABLE notes (text TEXT); PRAGMA max_page_count = 3')
-  await using db = new Kysely<Tables>({ dialect: sqliteDialect(file) })
+  await using db = new Kysely<Tables>({ dialect: sqliteDialect({ reader: new Statements(file) }) })
   const write = (text: string) =>
     db.transaction().execute((change) => change.insertInto('notes').values({ text }).execute())
   await assert.rejects(write('x'.repeat(1_000_000)), { code: 'STORE', detail: /full/ })

@@ -12,7 +12,7 @@ export type Nothing = { readonly gives: unknown } | { readonly code: string }
 
 export interface WalkStep {
   /** Calls the function for `tenant` with the names and ids of a filled tenant. */
-  call(store: Store, tenant: string): Promise<unknown>
+  call(store: StoreTogether, tenant: string): Promise<unknown>
   /** What it gives to a tenant that has nothing of that kind. */
   readonly nothing: Nothing
 }
