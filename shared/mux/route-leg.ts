@@ -2,7 +2,7 @@ import { type ErrorCode, TunnelError } from '../errors.ts'
 import { Activity } from './activity.ts'
 import { encodeControl } from './encode.ts'
 import { FLAG, type StreamFrame } from './frame.ts'
-import { takeMemory } from './piece-memory.ts'
+import { giveBackMemory, takeMemory } from './piece-memory.ts'
 import { Ring } from './ring.ts'
 import type { Route } from './route.ts'
 import type { DataSource, Piece } from './scheduler.ts'
@@ -119,7 +119,9 @@ export class RouteLeg implements StreamEntry, DataSource, CreditSource {
   }
 
   #clearQueue(): void {
-    this.#queue = new Ring()
+    for (let piece = this.#queue.shift(); piece !== undefined; piece = this.#queue.shift()) {
+      if (piece.memory !== undefined) giveBackMemory(piece.memory)
+    }
     this.#count(-this.#queuedBytes)
   }
 

@@ -1,12 +1,10 @@
 import type net from 'node:net'
 import { MAX_DATA_BYTES } from '../mux/frame.ts'
+import { Pool } from '../mux/pool.ts'
 import { readInto } from './read-into.ts'
 
 /** Bytes of a block: whole DATA frames, so that a full read makes no splinter. */
 const BLOCK_BYTES = 4 * MAX_DATA_BYTES
-
-/** Free blocks kept for the next reader, in all about 4 MiB. */
-const MAX_FREE_BLOCKS = 64
 
 /** A read of at least this size gets the socket a block of its own. */
 const BULK_READ_BYTES = 8_192
@@ -39,11 +37,12 @@ class Block {
     if (this.#chunks > 0 || this.#isCurrent) return
     this.used = 0
     this.#isCurrent = true
-    if (freeBlocks.length < MAX_FREE_BLOCKS) freeBlocks.push(this)
+    pool.giveBack(this)
   }
 }
 
-const freeBlocks: Block[] = []
+/** 4 to 64 MiB. */
+const pool = new Pool(() => new Block(), { least: 64, most: 1_024 })
 
 /** Where idle sockets are read into: what lands here is copied out before anything else can be read. */
 const landing = Buffer.allocUnsafeSlow(BLOCK_BYTES)
@@ -92,7 +91,7 @@ export class BlockReader {
     const { length } = chunk
     const block = this.#block
     if (block === undefined) {
-      if (length >= BULK_READ_BYTES) this.#block = freeBlocks.pop() ?? new Block()
+      if (length >= BULK_READ_BYTES) this.#block = pool.take()
       return this.#onChunk(Buffer.from(chunk), undefined)
     }
     block.used += length
@@ -100,7 +99,7 @@ export class BlockReader {
     if (length < BULK_READ_BYTES) this.close()
     else if (BLOCK_BYTES - block.used < MAX_DATA_BYTES) {
       block.retire()
-      this.#block = freeBlocks.pop() ?? new Block()
+      this.#block = pool.take()
     }
     return this.#onChunk(chunk, release)
   }

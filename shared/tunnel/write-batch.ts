@@ -1,13 +1,13 @@
+import { Pool } from '../mux/pool.ts'
+
 /** Bytes of a batch: four whole DATA frames, and room for what stands before them. */
 const BATCH_BYTES = 69_632
 
 /** Up to here bytes have memory of their own size: many sockets with a little each must not take a whole buffer each. */
 const SMALL_BYTES = 4_096
 
-/** Free buffers kept for the next batch, in all 2 MiB. */
-const MAX_FREE = 32
-
-const free: Buffer[] = []
+/** 2 MiB. */
+const pool = new Pool<Buffer>(() => Buffer.allocUnsafeSlow(BATCH_BYTES), { least: 32, most: 32 })
 
 /**
  * Puts what one turn of the event loop has for a socket together in one buffer, which is written as one: a write costs the
@@ -42,7 +42,7 @@ export class WriteBatch {
 
   /** The memory that {@link reserve} gives places in; another one after `flush`. */
   get buffer(): Buffer {
-    this.#buffer ??= free.pop() ?? Buffer.allocUnsafeSlow(BATCH_BYTES)
+    this.#buffer ??= pool.take()
     return this.#buffer
   }
 
@@ -59,7 +59,7 @@ export class WriteBatch {
 
   /** Forgets what waits. */
   clear(): void {
-    if (this.#buffer !== undefined) giveBack(this.#buffer)
+    if (this.#buffer !== undefined) pool.giveBack(this.#buffer)
     this.#reset()
   }
 
@@ -75,9 +75,9 @@ export class WriteBatch {
       this.#write(small.length === 1 && only !== undefined ? only : Buffer.concat(small, used), nothing)
     } else if (used <= SMALL_BYTES) {
       const copy = Buffer.from(buffer.subarray(0, used))
-      giveBack(buffer)
+      pool.giveBack(buffer)
       this.#write(copy, nothing)
-    } else this.#write(buffer.subarray(0, used), () => giveBack(buffer))
+    } else this.#write(buffer.subarray(0, used), () => pool.giveBack(buffer))
   }
 
   /** Moves what was little into the buffer. */
@@ -99,7 +99,3 @@ export class WriteBatch {
 }
 
 function nothing(): void {}
-
-function giveBack(buffer: Buffer): void {
-  if (free.length < MAX_FREE) free.push(buffer)
-}
