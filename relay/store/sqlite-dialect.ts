@@ -9,7 +9,7 @@ import {
   SqliteQueryCompiler,
 } from 'kysely'
 import { TunnelError } from '../../shared/errors.ts'
-import type { Outcome, Statements } from './sqlite-statements.ts'
+import { failureOf, type Outcome, type SqliteFailure, type Statements } from './sqlite-statements.ts'
 
 /** Runs what changes the file, one statement after the other. */
 export interface Writer {
@@ -25,13 +25,6 @@ export interface SqliteConnections {
   readonly writer?: Writer
   /** Hears of a statement and its values before it runs. */
   readonly onStatement?: ((sql: string, values: readonly unknown[]) => void) | undefined
-}
-
-/** What node:sqlite says of a failure. */
-export interface SqliteFailure {
-  /** sqlite.org/rescode.html */
-  readonly errcode: number | undefined
-  readonly message: string
 }
 
 /** SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE. */
@@ -176,7 +169,6 @@ function guarded<T>(action: () => T): T {
   try {
     return action()
   } catch (err) {
-    const { errcode, message } = err as Error & { errcode?: number }
-    throw storeError({ errcode, message }, err)
+    throw storeError(failureOf(err), err)
   }
 }

@@ -11,6 +11,19 @@ export interface Outcome {
   readonly lastInsertRowid?: number | bigint
 }
 
+/** What node:sqlite says of a failure. */
+export interface SqliteFailure {
+  /** sqlite.org/rescode.html */
+  readonly errcode: number | undefined
+  readonly message: string
+}
+
+/** Of an error of node:sqlite what another thread may be told. */
+export function failureOf(err: unknown): SqliteFailure {
+  const { errcode, message } = err as Error & { errcode?: number }
+  return { errcode, message }
+}
+
 interface Prepared {
   readonly statement: StatementSync
   readonly givesRows: boolean

@@ -3,8 +3,8 @@ import type { Worker } from 'node:worker_threads'
 import { TunnelError } from '../../shared/errors.ts'
 import { Ring } from '../../shared/mux/ring.ts'
 import { startThread } from '../../shared/thread.ts'
-import { type SqliteFailure, storeError, type Writer } from './sqlite-dialect.ts'
-import type { Outcome } from './sqlite-statements.ts'
+import { storeError, type Writer } from './sqlite-dialect.ts'
+import type { Outcome, SqliteFailure } from './sqlite-statements.ts'
 
 /** The asset of an executable that holds the code of the thread. */
 export const STORE_WORKER_ASSET = 'sqlite-worker.js'

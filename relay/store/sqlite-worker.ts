@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { openToWrite } from './sqlite-file.ts'
-import { type Outcome, Statements } from './sqlite-statements.ts'
+import { failureOf, type Outcome, Statements } from './sqlite-statements.ts'
 import type { WriterAnswer, WriterRequest } from './sqlite-thread.ts'
 
 /** The thread that changes the store. It answers once it has opened the file, and then to each statement in order. */
@@ -26,8 +26,7 @@ function answer(action: () => Outcome): void {
   try {
     said = { outcome: action() }
   } catch (err) {
-    const { errcode, message } = err as Error & { errcode?: number }
-    said = { failure: { errcode, message } }
+    said = { failure: failureOf(err) }
   }
   parentPort?.postMessage(said)
 }

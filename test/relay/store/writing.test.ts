@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { openDatabase } from '../../../relay/store/sqlite-file.ts'
 import { SqliteThread } from '../../../relay/store/sqlite-thread.ts'
 import { actAt } from '../../support/acts.ts'
-import { openTestStore, temporaryDirectory } from './store-fixture.ts'
+import { hashOf, newAgent, openTestStore, temporaryDirectory } from './store-fixture.ts'
 
 const T = 'default'
 
@@ -49,27 +49,26 @@ test('a look-up sees nothing of what is not committed, and changes wait for each
 
 test('a statement on its own waits for the transaction of another, and is no part of it', async (t) => {
   const { store } = await openTestStore(t)
+  const token = { tokenHash: hashOf('a'), environment: 'production', site: 'hq', expiresAt: 2_000 }
+  await store.createJoinToken(T, token, actAt(500))
+  await store.enrollAgent(T, hashOf('a'), newAgent('a'), actAt())
+  const renewed = { serial: 'serial-2-a', fingerprint: 'SHA256:a2', notAfter: 9_500 }
+  await store.renewAgent(T, 'a', 'serial-1-a', renewed, actAt())
   const begun = Promise.withResolvers<void>()
   const goOn = Promise.withResolvers<void>()
   const together = store.together(T, false, async (within) => {
-    await within.counts(T, 0)
+    await within.addEnvironment(T, 'first', false, actAt())
     begun.resolve()
     await goOn.promise
     throw new Error('undo')
   })
   await begun.promise
-  const publication = {
-    kind: 'tcp',
-    environment: 'production',
-    address: '127.0.0.1:1',
-    site: 'hq',
-    resource: 'db',
-  } as const
-  const publishing = store.publish(T, publication, actAt())
+  const confirming = store.confirmAgentCertificate(T, 'a', 'serial-2-a')
+  assert.equal((await store.findAgent(T, 'a'))?.previousSerial, 'serial-1-a')
   goOn.resolve()
   await assert.rejects(together, /undo/)
-  await publishing
-  assert.equal((await store.listPublications(T)).length, 1)
+  assert.equal(await confirming, true)
+  assert.equal((await store.findAgent(T, 'a'))?.previousSerial, undefined)
 })
 
 test('a thread whose file is gone says so, and leaves nothing that runs', async (t) => {
