@@ -187,7 +187,7 @@ export class SendHalf {
       const start = last.end - last.bytes.length
       if (last.end <= this.#highest) break
       this.#chunks.pop()
-      if (start < this.#highest) {
+      if (Math.max(start, this.#consumed) < this.#highest) {
         // The part that was sent may be asked for again, so it keeps the memory of the whole.
         const bytes = last.bytes.subarray(0, this.#highest - start)
         this.#chunks.push({ bytes, end: this.#highest, release: last.release })

@@ -186,6 +186,17 @@ describe('beside a model of plain numbers', () => {
     )
   })
 
+  test('a chunk of which everything that was sent is consumed is free once the rest is cut off', () => {
+    const half = new SendHalf(23, BUDGET)
+    let released = 0
+    write(half, 24, () => released++)
+    half.take(23)
+    half.credit(23, 23)
+    assert.equal(released, 0)
+    half.cut()
+    assert.equal(released, 1)
+  })
+
   test('hundreds of chunks are consumed and shifted away without losing the place', () => {
     const half = new SendHalf(1_000_000, BUDGET)
     let released = 0
