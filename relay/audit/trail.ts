@@ -46,6 +46,8 @@ export class AuditTrail {
   readonly #unsigned = new Map<string, number>()
   readonly #repeated = new RecentEvents()
   #queue: TimedEvent[] = []
+  /** What is being written. */
+  #underWay: TimedEvent[] = []
   #lost = 0
   #cancelFlush: (() => void) | undefined
   #cancelCheckpoints: () => void = () => undefined
@@ -66,7 +68,7 @@ export class AuditTrail {
 
   /** Events that wait. */
   get waiting(): number {
-    return this.#queue.length
+    return this.#queue.length + this.#underWay.length
   }
 
   /**
@@ -119,10 +121,7 @@ export class AuditTrail {
 
   #push(event: AuditEvent): void {
     this.#queue.push({ event, time: this.#options.effects.date() })
-    if (this.#queue.length > TRAIL_LIMITS.queue) {
-      this.#queue.shift()
-      this.#lost++
-    }
+    if (this.#queue.length > TRAIL_LIMITS.queue) this.#dropOldest()
     if (this.#queue.length === TRAIL_LIMITS.batch && !this.#isFailing) void this.flush()
     else this.#schedule()
   }
@@ -133,23 +132,31 @@ export class AuditTrail {
 
   async #write(): Promise<void> {
     this.#tellCounts()
-    while (this.#queue.length > 0) {
-      const batch = this.#queue.slice(0, TRAIL_LIMITS.batch)
+    // What comes meanwhile is not written behind it in twos and threes: it waits for its time, or for more.
+    for (let due = this.#queue.length; due > 0; due -= this.#underWay.length) {
+      this.#underWay = this.#queue.splice(0, Math.min(due, TRAIL_LIMITS.batch))
       try {
-        await this.#options.store.relay.appendAudit(batch)
+        await this.#options.store.relay.appendAudit(this.#underWay)
       } catch (err) {
-        // Nothing of the batch was written; it stays in front, and is tried again.
+        // Nothing of the batch was written; it goes back in front, and is tried again.
+        this.#queue.unshift(...this.#underWay)
+        this.#underWay = []
+        this.#dropOldest()
         this.#isFailing = true
         this.#options.log.error({ err, waiting: this.#queue.length }, 'audit records wait for the store')
         this.#schedule()
         return
       }
       this.#isFailing = false
-      this.#queue.splice(0, batch.length)
-      await this.#count(batch)
+      await this.#count(this.#underWay)
       // Streams get their turn between two batches.
-      if (this.#queue.length > 0) await setImmediate()
+      await setImmediate()
     }
+    this.#underWay = []
+  }
+
+  #dropOldest(): void {
+    this.#lost += this.#queue.splice(0, this.#queue.length - TRAIL_LIMITS.queue).length
   }
 
   /** What was dropped or held back leaves its number at least. */

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { RELAY_CHAIN } from '../../../relay/audit/record.ts'
 import { AuditTrail, TRAIL_LIMITS } from '../../../relay/audit/trail.ts'
 import { verifyChain } from '../../../relay/audit/verify.ts'
+import type { Store } from '../../../relay/store/store.ts'
 import { actAt } from '../../support/acts.ts'
 import { eventually } from '../../support/deadline.ts'
 import { streamClosed, testTrail } from './audit-fixture.ts'
@@ -144,4 +145,50 @@ test('a stream that looks for a path again and again leaves one refusal for each
   await trail.flush()
   const line = (outcome: string) => `stream.refuse a/1 ${outcome}`
   assert.deepEqual(await records(), ['AGENT_OFFLINE', 'DENIED_BY_RELAY', 'AGENT_OFFLINE'].map(line))
+})
+
+/** A store whose next batch is written when `go` says so. */
+function heldStore(store: Store) {
+  const go = Promise.withResolvers<void>()
+  const began = Promise.withResolvers<void>()
+  const batches: number[] = []
+  const appendAudit: Store['relay']['appendAudit'] = async (events) => {
+    batches.push(events.length)
+    began.resolve()
+    await go.promise
+    await store.relay.appendAudit(events)
+  }
+  const held = Object.create(store, { relay: { value: { ...store.relay, appendAudit } } }) as Store
+  return { held, batches, began: began.promise, go: go.resolve }
+}
+
+test('what comes while a batch is written waits for its time instead of following in twos and threes', async (t) => {
+  const { store, effects, authority, log } = await testTrail(t)
+  const { held, batches, began, go } = heldStore(store)
+  const trail = new AuditTrail({ store: held, authority, effects, log: log.log })
+  for (let i = 0; i < TRAIL_LIMITS.batch; i++) trail.audit(streamClosed('a/1'))
+  await began
+  for (let i = 0; i < 3; i++) trail.audit(streamClosed('a/2'))
+  go()
+  await eventually(() => trail.waiting === 3, 'the batch is written')
+  assert.deepEqual(batches, [TRAIL_LIMITS.batch])
+  effects.advance(TRAIL_LIMITS.waitMs)
+  await eventually(() => trail.waiting === 0, 'the rest is written')
+  assert.deepEqual(batches, [TRAIL_LIMITS.batch, 3])
+})
+
+test('a queue that runs over while a batch is written loses what it counts, and nothing of the batch', async (t) => {
+  const { store, effects, authority, log, records } = await testTrail(t)
+  const { held, began, go } = heldStore(store)
+  const trail = new AuditTrail({ store: held, authority, effects, log: log.log })
+  for (let i = 0; i < TRAIL_LIMITS.batch; i++) trail.audit(streamClosed(`batch/${i}`))
+  await began
+  for (let i = 0; i < TRAIL_LIMITS.queue + 5; i++) trail.audit(streamClosed(`later/${i}`))
+  go()
+  await trail.flush()
+  await trail.flush()
+  assert.deepEqual(await records(RELAY_CHAIN), ['audit.lost 5 STORE', 'audit.lost 1 STORE'])
+  const kept = await records()
+  assert.equal(kept.length, TRAIL_LIMITS.batch + TRAIL_LIMITS.queue - 1)
+  assert.deepEqual([kept[0], kept[TRAIL_LIMITS.batch]], [CLOSED('batch/0'), CLOSED('later/6')])
 })
