@@ -5,6 +5,8 @@ import { type Parsed, parsed, refused } from './parsed.ts'
 export interface Cidr extends Ip {
   /** Leading bits that count: 0 to 32 (family 4) or 0 to 128 (family 6). */
   readonly prefix: number
+  /** The last address of the range, as `bits` is its first. */
+  readonly last: bigint
 }
 
 /** Reads ADDRESS/PREFIX, or an address alone as a range of one. Bits behind the prefix must be zero. */
@@ -18,12 +20,10 @@ export function parseCidr(text: string): Parsed<Cidr> {
     return refused('the prefix is no number')
   const prefix = length === undefined ? width : Number(length)
   if (prefix > width) return refused(`the prefix is longer than ${width}`)
-  const cidr = { ...ip, prefix }
+  const hosts = (1n << BigInt(width - prefix)) - 1n
   // Someone who writes 10.1.2.3/8 meant either one host or the whole net: guessing would widen a rule.
-  if ((ip.bits >> hostBits(cidr)) << hostBits(cidr) !== ip.bits) {
-    return refused('bits are set behind the prefix')
-  }
-  return parsed(cidr)
+  if ((ip.bits & hosts) !== 0n) return refused('bits are set behind the prefix')
+  return parsed({ ...ip, prefix, last: ip.bits + hosts })
 }
 
 /** The canonical text of `cidr`. */
@@ -33,14 +33,10 @@ export function formatCidr(cidr: Cidr): string {
 
 /** True where `ip` lies in `cidr`; addresses of the other family never do. */
 export function cidrContains(cidr: Cidr, ip: Ip): boolean {
-  return cidr.family === ip.family && ip.bits >> hostBits(cidr) === cidr.bits >> hostBits(cidr)
+  return cidr.family === ip.family && cidr.bits <= ip.bits && ip.bits <= cidr.last
 }
 
 /** True where every address of `inner` lies in `outer`. */
 export function cidrWithin(inner: Cidr, outer: Cidr): boolean {
   return inner.prefix >= outer.prefix && cidrContains(outer, inner)
-}
-
-function hostBits(cidr: Cidr): bigint {
-  return BigInt((cidr.family === 4 ? 32 : 128) - cidr.prefix)
 }

@@ -34,16 +34,29 @@ export function formatIp(ip: Ip): string {
   return `${hex(groups.slice(0, gap.start))}::${hex(groups.slice(gap.start + gap.length))}`
 }
 
+const DOT = 0x2e
+const ZERO = 0x30
+
+/** Read for every stream, so without a pattern and a list of parts. */
 function quadBits(text: string): number | undefined {
-  if (!/^[0-9]{1,3}(?:\.[0-9]{1,3}){3}$/.test(text)) return undefined
   let bits = 0
-  for (const part of text.split('.')) {
-    const octet = Number(part)
+  let dots = 0
+  let octet = -1
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === DOT && octet >= 0 && dots < 3) {
+      bits = bits * 256 + octet
+      octet = -1
+      dots++
+      continue
+    }
+    const digit = code - ZERO
     // A leading zero means octal to some resolvers and decimal to others, so it means nothing here.
-    if (octet > 255 || (part.length > 1 && part.startsWith('0'))) return undefined
-    bits = bits * 256 + octet
+    if (digit < 0 || digit > 9 || octet === 0) return undefined
+    octet = Math.max(octet, 0) * 10 + digit
+    if (octet > 255) return undefined
   }
-  return bits
+  return octet >= 0 && dots === 3 ? bits * 256 + octet : undefined
 }
 
 function parseIp6(text: string): Ip | undefined {

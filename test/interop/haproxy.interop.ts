@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import tls from 'node:tls'
 import { BALANCER } from '../support/balancer.ts'
+import { cidr } from '../support/cidr.ts'
 import { eventually, within } from '../support/deadline.ts'
 import { lineHeader } from '../support/proxy-header.ts'
 import { type RelayKit, startKit } from '../support/relay-kit.ts'
@@ -90,7 +91,7 @@ describe('behind haproxy', () => {
 
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'sallyport-haproxy-'))
-    kit = await startKit({ proxies: [{ family: 4, bits: 0x7f00_0002n, prefix: 32 }] })
+    kit = await startKit({ proxies: [cidr('127.0.0.2')] })
     echo = await echoTarget()
     ports = await startProxy(kit.port)
     await kit.command('restriction.set', { restriction: 'clients', ranges: ['127.0.0.1'] })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import net from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { createArrive } from '../../../relay/gateway/arrival.ts'
+import { cidr } from '../../support/cidr.ts'
 import { eventually } from '../../support/deadline.ts'
 import { FakeEffects } from '../../support/fake-effects.ts'
 import { lineHeader } from '../../support/proxy-header.ts'
@@ -13,7 +14,7 @@ async function proxied(t: TestContext) {
   const effects = new FakeEffects()
   const recorded = recordLog()
   const arrivals: string[] = []
-  const loopback = { family: 4, bits: 0x7f00_0000n, prefix: 8 } as const
+  const loopback = cidr('127.0.0.0/8')
   const arrive = createArrive({ proxies: [loopback], effects, log: recorded.log })
   let [accepted, closed] = [0, 0]
   const server = net.createServer({ pauseOnConnect: true }, (socket) => {

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { isWrapperRange } from '../../../shared/policy/address.ts'
 import { explainDenial, stillAllows } from '../../../shared/policy/decide.ts'
 import { isName } from '../../../shared/policy/name.ts'
+import { cidr } from '../../support/cidr.ts'
 import { rule } from './rule-kit.ts'
 
 const NOWHERE = { own: new Set<string>(), relay: new Set<string>() }
@@ -53,8 +54,8 @@ test('a denial that a word would lift names the word', () => {
 })
 
 test('ranges that only wrap IPv4 are recognised', () => {
-  assert.ok(isWrapperRange({ family: 6, bits: 0xffff_0a00_0000n, prefix: 104 }))
-  assert.ok(!isWrapperRange({ family: 6, bits: 0xfd00n << 112n, prefix: 8 }))
+  assert.ok(isWrapperRange(cidr('::ffff:10.0.0.0/104')))
+  assert.ok(!isWrapperRange(cidr('fd00::/8')))
 })
 
 test('names are short, lower case and begin with a letter or digit', () => {

@@ -1,6 +1,5 @@
-import assert from 'node:assert/strict'
-import { type Cidr, parseCidr } from '../../../shared/policy/cidr.ts'
 import type { Rule } from '../../../shared/policy/rule.ts'
+import { cidr } from '../../support/cidr.ts'
 
 type RuleParts = Partial<Omit<Rule, 'cidrs'>> & { readonly cidrs?: readonly string[] }
 
@@ -19,10 +18,4 @@ export function rule(parts: RuleParts = {}): Rule {
     ...parts,
     cidrs: (parts.cidrs ?? []).map(cidr),
   }
-}
-
-function cidr(text: string): Cidr {
-  const result = parseCidr(text)
-  assert.ok(result.ok, text)
-  return result.value
 }
