@@ -8,6 +8,7 @@ import {
   MAX_META_BYTES,
   MAX_PAYLOAD_BYTES,
 } from './frame.ts'
+import { copyToFrameMemory } from './frame-memory.ts'
 
 const DETAIL = new TextDecoder('utf-8', { fatal: false })
 /** Characters that could forge a line or turn text round where a person reads the detail. */
@@ -27,7 +28,7 @@ const DECODERS: Readonly<Record<number, { onLink: boolean; min: number; max: num
       type: 'OPEN_OK',
       id,
       maxOffset: readU64(payload, 0),
-      meta: payload.subarray(8),
+      meta: copyToFrameMemory(payload, 8),
     }),
   },
   [FRAME.RESET]: {
@@ -86,13 +87,13 @@ const DECODERS: Readonly<Record<number, { onLink: boolean; min: number; max: num
     onLink: true,
     min: 8,
     max: 8,
-    decode: (_flags, _id, payload) => ({ type: 'PING', id: 0, opaque: payload }),
+    decode: (_flags, _id, payload) => ({ type: 'PING', id: 0, opaque: copyToFrameMemory(payload) }),
   },
   [FRAME.PONG]: {
     onLink: true,
     min: 8,
     max: 8,
-    decode: (_flags, _id, payload) => ({ type: 'PONG', id: 0, opaque: payload }),
+    decode: (_flags, _id, payload) => ({ type: 'PONG', id: 0, opaque: copyToFrameMemory(payload) }),
   },
   [FRAME.ACK]: {
     onLink: true,
@@ -116,26 +117,26 @@ const DECODERS: Readonly<Record<number, { onLink: boolean; min: number; max: num
       lastId: readU32(payload, 4),
       drainMs: readU32(payload, 8),
       retryAfterMs: readU32(payload, 12),
-      meta: payload.subarray(16),
+      meta: copyToFrameMemory(payload, 16),
     }),
   },
   [FRAME.HELLO]: {
     onLink: true,
     min: 1,
     max: MAX_META_BYTES,
-    decode: (_flags, _id, payload) => ({ type: 'HELLO', id: 0, meta: payload }),
+    decode: (_flags, _id, payload) => ({ type: 'HELLO', id: 0, meta: copyToFrameMemory(payload) }),
   },
   [FRAME.HELLO_OK]: {
     onLink: true,
     min: 1,
     max: MAX_META_BYTES,
-    decode: (_flags, _id, payload) => ({ type: 'HELLO_OK', id: 0, meta: payload }),
+    decode: (_flags, _id, payload) => ({ type: 'HELLO_OK', id: 0, meta: copyToFrameMemory(payload) }),
   },
   [FRAME.NOTICE]: {
     onLink: true,
     min: 1,
     max: MAX_META_BYTES,
-    decode: (_flags, _id, payload) => ({ type: 'NOTICE', id: 0, meta: payload }),
+    decode: (_flags, _id, payload) => ({ type: 'NOTICE', id: 0, meta: copyToFrameMemory(payload) }),
   },
   [FRAME.LINKS]: {
     onLink: true,
@@ -151,7 +152,7 @@ export function isKnownType(type: number): boolean {
 }
 
 /**
- * One control frame from its header fields and its whole payload.
+ * One control frame from its header fields and its whole payload, of which it keeps nothing.
  * @throws {TunnelError} PROTOCOL where the type is unknown, on the wrong kind of stream, or has a wrong length
  */
 export function decodeControl(type: number, flags: number, id: number, payload: Uint8Array): ControlFrame {
@@ -176,8 +177,8 @@ function decodeOpen(flags: number, id: number, payload: Uint8Array): ControlFram
     maxOffset: readU64(payload, 0),
     priority: payload[8] as number,
     hops: payload[9] as number,
-    meta: payload.subarray(12, 12 + metaBytes),
-    earlyData: payload.subarray(12 + metaBytes),
+    meta: copyToFrameMemory(payload, 12, 12 + metaBytes),
+    earlyData: copyToFrameMemory(payload, 12 + metaBytes),
   }
 }
 

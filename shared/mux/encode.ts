@@ -10,6 +10,7 @@ import {
   MAX_PAYLOAD_BYTES,
   OFFSET_BYTES,
 } from './frame.ts'
+import { frameMemory } from './frame-memory.ts'
 
 const EMPTY = new Uint8Array(0)
 const TEXT = new TextEncoder()
@@ -68,7 +69,7 @@ export function writeDataHead(
 function start(type: number, flags: number, id: number, length: number): Uint8Array {
   if (length > MAX_PAYLOAD_BYTES)
     throw new TunnelError('INTERNAL', `a frame of ${length} bytes does not exist`)
-  const bytes = new Uint8Array(HEADER_BYTES + length)
+  const bytes = frameMemory(HEADER_BYTES + length)
   writeHeader(bytes, 0, type, flags, length, id)
   return bytes
 }

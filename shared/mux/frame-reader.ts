@@ -145,8 +145,7 @@ export class FrameReader {
     const part = chunk.subarray(at, at + taken)
     if (taken === total) {
       this.#payloadBytes = -1
-      // What a frame says is kept, in parts, longer than the memory it came in.
-      this.#control(new Uint8Array(part))
+      this.#control(part)
       return at + taken
     }
     if (this.#payloadHas === 0) this.#payload = new Uint8Array(total)

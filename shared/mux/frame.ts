@@ -73,7 +73,7 @@ export const FLAG = {
   RESUMABLE: 0x10,
 } as const
 
-/** The frames that are not DATA, decoded. `meta` and `earlyData` are views of the received bytes: copy what you keep. */
+/** The frames that are not DATA, decoded. `meta`, `earlyData` and `opaque` are memory of the frame (frame-memory.ts). */
 export type ControlFrame =
   | {
       readonly type: 'OPEN'

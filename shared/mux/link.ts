@@ -210,6 +210,11 @@ export class Link {
     )
   }
 
+  /** True while nothing waits but OPENs: the first bytes of their streams may come with the next turn, and leave with them. */
+  get mayWait(): boolean {
+    return this.#openCount > 0 && this.#openCount === this.#control.length && this.#queue.isEmpty
+  }
+
   get #isDataReady(): boolean {
     return this.#openCount === 0 && !this.#queue.isEmpty && this.inFlight.room > 0
   }

@@ -61,7 +61,7 @@ export class Route {
         priority: frame.priority,
         hops: frame.hops + 1,
         meta,
-        earlyData: new Uint8Array(0),
+        earlyData: NO_BYTES,
       }),
     )
     for (const piece of this.#from.takeEarly()) to.pass(piece)
@@ -113,3 +113,5 @@ export class Route {
     this.#observer.ended(code, this.#from.highest, this.#to?.highest ?? 0)
   }
 }
+
+const NO_BYTES = new Uint8Array(0)

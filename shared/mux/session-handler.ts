@@ -32,8 +32,8 @@ export interface SessionHandler {
   opening(frame: OpenFrame): void
   goAway(frame: GoAwayFrame): void
   /**
-   * NOTICE: what the peer would like to be known. `meta` is a view of the received bytes: copy what you keep. Who leaves it
-   * out ignores all of them. @throws {TunnelError} which ends the session
+   * NOTICE: what the peer would like to be known. Who leaves it out ignores
+   * all of them. @throws {TunnelError} which ends the session
    */
   notice?(meta: Uint8Array): void
   /** Agent and connector only: so many links should there be now, 1 to 16. Who leaves it out stays with one. */

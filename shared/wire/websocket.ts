@@ -48,7 +48,7 @@ export class WebSocketReader {
   readonly #mask = new Uint8Array(4)
   #hasMask = false
   #maskAt = 0
-  #control: Uint8Array = new Uint8Array(0)
+  #control: Uint8Array = NO_BYTES
 
   /** `isMasked`: the peer is a client and must mask (RFC 6455 section 5.1); a server must not. */
   constructor(listener: WebSocketListener, isMasked: boolean) {
@@ -101,14 +101,18 @@ export class WebSocketReader {
     this.#opcode = knownOpcode((this.#head[0] as number) & 0x0f, length)
     if (this.#isMasked) this.#takeMask(code === 126 ? 4 : 2)
     this.#remaining = length
-    this.#control = new Uint8Array(0)
+    this.#control = NO_BYTES
     if (length === 0) this.#endFrame()
   }
 
   #takeMask(at: number): void {
-    this.#mask.set(this.#head.subarray(at, at + 4))
     this.#maskAt = 0
-    this.#hasMask = this.#mask.some((byte) => byte !== 0)
+    this.#hasMask = false
+    for (let index = 0; index < 4; index++) {
+      const byte = this.#head[at + index] as number
+      this.#mask[index] = byte
+      if (byte !== 0) this.#hasMask = true
+    }
   }
 
   #readPayload(chunk: Uint8Array, at: number): number {
@@ -221,3 +225,5 @@ export function writeHead(
   }
   if (mask !== undefined) target.set(mask, at + (length < 126 ? 2 : 4))
 }
+
+const NO_BYTES = new Uint8Array(0)
