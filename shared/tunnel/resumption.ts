@@ -1,5 +1,5 @@
 import type { Effects } from '../effects.ts'
-import { isTunnelError, TunnelError } from '../errors.ts'
+import { type ErrorCode, isTunnelError, TunnelError } from '../errors.ts'
 import { decodeOpenOkMeta, encodeOpenMeta, type OpenMeta } from '../handshake/open.ts'
 import type { Session } from '../mux/session.ts'
 import type { Stream } from '../mux/stream.ts'
@@ -40,6 +40,51 @@ interface Ticket<Context> {
   cancelRetry: (() => void) | undefined
 }
 
+/** Passes on what a stream tells its handler, and hears with it that the stream was opened and that it is over. */
+class Overheard<Context> implements StreamHandler {
+  /** Known as soon as the stream is there; it tells nothing before. */
+  ticket: Ticket<Context> | undefined
+  readonly #handler: StreamHandler
+  readonly #onOpened: (ticket: Ticket<Context>, meta: Uint8Array) => void
+  readonly #onClosed: (ticket: Ticket<Context>, error: TunnelError | null) => void
+
+  constructor(
+    handler: StreamHandler,
+    onOpened: (ticket: Ticket<Context>, meta: Uint8Array) => void,
+    onClosed: (ticket: Ticket<Context>, error: TunnelError | null) => void,
+  ) {
+    this.#handler = handler
+    this.#onOpened = onOpened
+    this.#onClosed = onClosed
+  }
+
+  opened(meta: Uint8Array): void {
+    if (this.ticket !== undefined) this.#onOpened(this.ticket, meta)
+    this.#handler.opened(meta)
+  }
+
+  data(bytes: Uint8Array): void {
+    this.#handler.data(bytes)
+  }
+
+  ended(): void {
+    this.#handler.ended()
+  }
+
+  writable(): void {
+    this.#handler.writable()
+  }
+
+  stopped(code: ErrorCode): void {
+    this.#handler.stopped(code)
+  }
+
+  closed(error: TunnelError | null): void {
+    if (this.ticket !== undefined) this.#onClosed(this.ticket, error)
+    this.#handler.closed(error)
+  }
+}
+
 export interface ResumptionOptions<Context> {
   readonly effects: Effects
   /**
@@ -78,29 +123,12 @@ export class Resumption<Context> {
    * @throws {TunnelError} where there is no session or it takes no more streams
    */
   open(context: Context, meta: OpenMeta, handler: StreamHandler): Stream {
-    const withSecret = { ...meta, secret: this.#options.effects.randomBytes(SECRET_BYTES) }
-    const path = this.#options.path(context, undefined)
-    let ticket: Ticket<Context> | undefined
-    const stream: Stream = path.session.open(
-      encodeOpenMeta(withSecret),
-      {
-        ...bound(handler),
-        opened: (bytes) => {
-          const answer = decodeOpenOkMeta(bytes)
-          if (ticket !== undefined) ticket.agent = answer.agent
-          if (answer.resumable !== true) stream.onPathLost = undefined
-          this.#options.onOpened?.(context)
-          handler.opened(bytes)
-        },
-        closed: (error) => {
-          if (ticket !== undefined) this.#forget(ticket)
-          this.#options.onClosed?.(context, stream, error)
-          handler.closed(error)
-        },
-      },
-      true,
-    )
-    ticket = {
+    const { effects, path: find } = this.#options
+    const withSecret = { ...meta, secret: effects.randomBytes(SECRET_BYTES) }
+    const path = find(context, undefined)
+    const overheard = new Overheard<Context>(handler, this.#opened, this.#closed)
+    const stream = path.session.open(encodeOpenMeta(withSecret), overheard, true)
+    const ticket: Ticket<Context> = {
       context,
       stream,
       meta: withSecret,
@@ -112,11 +140,11 @@ export class Resumption<Context> {
       cancelGrace: undefined,
       cancelRetry: undefined,
     }
+    overheard.ticket = ticket
     this.#tickets.add(ticket)
-    const mine = ticket
-    stream.onPathLost = (error) => this.#onPathLost(mine, error)
+    stream.onPathLost = (error) => this.#onPathLost(ticket, error)
     stream.onRouted = (agent) => {
-      if (stream.isOpening) mine.agent = agent
+      if (stream.isOpening) ticket.agent = agent
     }
     return stream
   }
@@ -138,6 +166,19 @@ export class Resumption<Context> {
   /** The opener ends: so does every stream, and the agents are told where there is a path. */
   close(error: TunnelError): void {
     for (const { stream } of [...this.#tickets]) stream.giveUp(error)
+  }
+
+  readonly #opened = (ticket: Ticket<Context>, meta: Uint8Array): void => {
+    const answer = decodeOpenOkMeta(meta)
+    ticket.agent = answer.agent
+    if (answer.resumable !== true) ticket.stream.onPathLost = undefined
+    this.#options.onOpened?.(ticket.context)
+  }
+
+  readonly #closed = (ticket: Ticket<Context>, error: TunnelError | null): void => {
+    this.#stopWaiting(ticket)
+    this.#tickets.delete(ticket)
+    this.#options.onClosed?.(ticket.context, ticket.stream, error)
   }
 
   #onPathLost(ticket: Ticket<Context>, error: TunnelError): void {
@@ -202,25 +243,8 @@ export class Resumption<Context> {
     ticket.cancelGrace?.()
     ticket.cancelRetry?.()
   }
-
-  #forget(ticket: Ticket<Context>): void {
-    this.#stopWaiting(ticket)
-    this.#tickets.delete(ticket)
-  }
 }
 
 function isSame(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
   return one !== undefined && other !== undefined && Buffer.compare(one, other) === 0
-}
-
-/** The methods of `handler` as functions of their own, so that two of them can be replaced. */
-function bound(handler: StreamHandler): StreamHandler {
-  return {
-    opened: (meta) => handler.opened(meta),
-    data: (bytes) => handler.data(bytes),
-    ended: () => handler.ended(),
-    writable: () => handler.writable(),
-    stopped: (code) => handler.stopped(code),
-    closed: (error) => handler.closed(error),
-  }
 }

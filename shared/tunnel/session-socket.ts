@@ -6,6 +6,7 @@ import type { Session } from '../mux/session.ts'
 import { CLOSE, OPCODE, type Opcode, WebSocketReader } from '../wire/websocket.ts'
 import { FrameWriter, type FrameWriterOptions } from './frame-writer.ts'
 import { readInto } from './read-into.ts'
+import { atTurnEnd } from './turn-end.ts'
 
 /** Bytes given to the socket beyond what it has accepted; more would only build a queue that nothing can overtake. */
 const MAX_OUTSTANDING_BYTES = 65_536
@@ -32,7 +33,7 @@ const TURN_BYTES = 262_144
 export type LinkEnd = Pick<
   Session,
   'receive' | 'endMessage' | 'transmit' | 'hasWork' | 'deadline' | 'tick' | 'close'
-> & { readonly link: Pick<Link, 'controlBytes' | 'probe'> }
+> & { readonly link: Pick<Link, 'controlBytes' | 'probe' | 'mayWait'> }
 
 export interface SessionSocketOptions extends Pick<FrameWriterOptions, 'isClient' | 'mask'> {
   /** The upgraded connection; this takes it over whole. */
@@ -55,6 +56,8 @@ export class SessionSocket {
   readonly #reader: WebSocketReader
   readonly #writer: FrameWriter
   #isScheduled = false
+  /** What is scheduled has let one turn pass. */
+  #hasWaited = false
   #isOver = false
   /** Bytes read since the turn began. */
   #turnBytes = 0
@@ -106,7 +109,7 @@ export class SessionSocket {
   wake(): void {
     if (this.#isScheduled || this.#isOver) return
     this.#isScheduled = true
-    setImmediate(this.#flush)
+    atTurnEnd(this.#flush)
   }
 
   /** Ends the session with `error`: streams are lost, the peer gets the control frames that wait and a WebSocket CLOSE. */
@@ -118,6 +121,12 @@ export class SessionSocket {
   }
 
   readonly #flush = (): void => {
+    if (!this.#hasWaited && this.#session.link.mayWait) {
+      this.#hasWaited = true
+      atTurnEnd(this.#flush)
+      return
+    }
+    this.#hasWaited = false
     this.#isScheduled = false
     if (this.#isOver) return
     const room = MAX_OUTSTANDING_BYTES - this.#socket.writableLength

@@ -3,6 +3,7 @@ import type { ErrorCode, TunnelError } from '../errors.ts'
 import type { Stream } from '../mux/stream.ts'
 import type { StreamHandler } from '../mux/stream-handler.ts'
 import { BlockReader } from './blocks.ts'
+import { atTurnEnd } from './turn-end.ts'
 import { WriteBatch } from './write-batch.ts'
 
 export interface SpliceOptions {
@@ -85,7 +86,7 @@ export class Splice implements StreamHandler {
     this.#batch.append(bytes)
     if (this.#isFlushDue) return
     this.#isFlushDue = true
-    setImmediate(this.#flush)
+    atTurnEnd(this.#flush)
   }
 
   ended(): void {
