@@ -185,8 +185,7 @@ export class AgentStreams {
     const stream = session.admit(frame, splice)
     splice.stream = stream
     this.#kept.keep(stream, meta, rule.resume)
-    const target = targetOf(rule)
-    this.#live.set(stream, { target, rule })
+    this.#live.set(stream, { target: targetOf(rule), rule })
     const began = effects.now()
     this.#dials++
     this.#dialler
@@ -198,7 +197,7 @@ export class AgentStreams {
         }
         dialMs = Math.round(effects.now() - began)
         const address = socket.remoteAddress
-        this.#live.set(stream, { target: address === undefined ? target : { ...target, address }, rule })
+        if (address !== undefined) this.#live.set(stream, { target: { ...targetOf(rule), address }, rule })
         stream.accept(this.#answer(dialMs, rule), effects.now())
         splice.attach(socket)
       })

@@ -22,13 +22,19 @@ export interface Effects {
 /** Asking the system for 16 bytes costs as much as for 4,096, so they are taken from a reserve; none is given twice. */
 const RESERVE_BYTES = 4_096
 let reserve = Buffer.alloc(0)
+let given = 0
 
 function takeRandom(length: number): Buffer {
   if (length > 64) return randomBytes(length)
-  if (reserve.length < length) reserve = randomBytes(RESERVE_BYTES)
-  const taken = Buffer.from(reserve.subarray(0, length))
-  reserve.fill(0, 0, length)
-  reserve = reserve.subarray(length)
+  if (given + length > reserve.length) {
+    reserve = randomBytes(RESERVE_BYTES)
+    given = 0
+  }
+  const taken = Buffer.allocUnsafe(length)
+  for (let index = 0; index < length; index++) {
+    taken[index] = reserve[given] as number
+    reserve[given++] = 0
+  }
   return taken
 }
 

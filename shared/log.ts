@@ -67,31 +67,43 @@ function shown(value: unknown): unknown {
 /** Lines wait so long at most to be written together, in ms. */
 const FLUSH_MS = 100
 
+/** So many UTF-16 units of lines wait for no more. */
+const FLUSH_UNITS = 4_096
+
 /**
  * Standard error, a few lines at a time: a write for each stream would cost a tenth of what the stream does. What is still
  * waiting when the process ends is written then.
  */
 export function standardError(): DestinationStream {
-  const destination = pino.destination({ fd: 2, sync: false, minLength: 4_096 })
+  // The library's own waiting looks at the length of each line, and its timer goes off ten times a second for ever.
+  const destination = pino.destination({ fd: 2, sync: false })
+  let waiting = ''
+  let isTimed = false
+  const flush = () => {
+    const lines = waiting
+    waiting = ''
+    if (lines !== '') destination.write(lines)
+  }
   process.on('exit', () => {
     try {
+      flush()
       destination.flushSync()
     } catch {
       // It was never opened, or nobody reads it any more: there is nowhere left to say so.
     }
   })
-  let isWaiting = false
-  // The library's own timer goes off ten times a second for ever, which is most of what an idle process does.
-  const flush = () => {
-    isWaiting = false
-    destination.flush()
+  const onTime = () => {
+    isTimed = false
+    flush()
   }
   return {
     write(line) {
-      destination.write(line)
-      if (isWaiting) return
-      isWaiting = true
-      setTimeout(flush, FLUSH_MS).unref()
+      waiting += line
+      if (waiting.length >= FLUSH_UNITS) flush()
+      else if (!isTimed) {
+        isTimed = true
+        setTimeout(onTime, FLUSH_MS).unref()
+      }
     },
   }
 }

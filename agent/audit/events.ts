@@ -3,17 +3,17 @@ import type { OpenMeta } from '../../shared/handshake/open.ts'
 import type { Rule, Rules } from '../../shared/policy/rule.ts'
 import { formatHostPort } from '../../shared/wire/host-port.ts'
 import { policyDigest } from '../rules/digest.ts'
-import type { AgentEvent } from './record.ts'
+import type { AgentAction, AgentEvent } from './record.ts'
 
 /** A stream was let in. */
 export function openedEvent(meta: OpenMeta, { protocol, host, port }: Rule): AgentEvent {
   const detail = `${protocol} ${formatHostPort(host.text, port)}`
-  return { action: 'stream.open', outcome: 'OK', detail, ...whose(meta) }
+  return eventOf(meta, 'stream.open', 'OK', detail)
 }
 
 /** A stream was not let in. */
 export function deniedEvent(meta: OpenMeta, { code, detail }: TunnelError): AgentEvent {
-  return { action: 'stream.deny', outcome: code, detail, ...whose(meta) }
+  return eventOf(meta, 'stream.deny', code, detail)
 }
 
 /** So many more were not let in, for one reason. */
@@ -28,12 +28,16 @@ export function closedEvent(
   outcome: ErrorCode,
   { bytesSent, bytesReceived }: { readonly bytesSent: number; readonly bytesReceived: number },
 ): AgentEvent {
-  const detail = `sent ${bytesSent}, received ${bytesReceived}`
-  return { action: 'stream.close', outcome, detail, ...whose(meta) }
+  return eventOf(meta, 'stream.close', outcome, `sent ${bytesSent}, received ${bytesReceived}`)
 }
 
-function whose({ resource, opener, source, trace }: OpenMeta) {
-  return { object: resource, opener, source, trace }
+function eventOf(
+  { resource, opener, source, trace }: OpenMeta,
+  action: AgentAction,
+  outcome: ErrorCode,
+  detail: string,
+): AgentEvent {
+  return { action, object: resource, opener, source, outcome, trace, detail }
 }
 
 /** The rules are others now. */

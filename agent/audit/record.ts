@@ -83,7 +83,7 @@ const LIMITS = { object: 256, opener: 128, source: 64, trace: 64, detail: 512 } 
 
 /** The next link of a chain. @param time ms since 1970 */
 export function linkAgentRecord(event: AgentEvent, end: ChainEnd, time: number): AgentRecord {
-  const record = {
+  const record: AgentRecord = {
     seq: end.seq + 1,
     time,
     action: event.action,
@@ -93,8 +93,10 @@ export function linkAgentRecord(event: AgentEvent, end: ChainEnd, time: number):
     outcome: event.outcome,
     trace: boundedText(event.trace ?? '', LIMITS.trace),
     detail: boundedText(event.detail ?? '', LIMITS.detail),
+    hash: '',
   }
-  return { ...record, hash: agentRecordHash(record, end.hash) }
+  record.hash = agentRecordHash(record, end.hash)
+  return record
 }
 
 /** @param before in hexadecimal */

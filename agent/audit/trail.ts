@@ -1,5 +1,6 @@
 import { type FileHandle, open, readFile as readWhole, truncate, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { makePrivateDirectory } from '../../shared/config/private-file.ts'
 import type { Effects } from '../../shared/effects.ts'
 import { isTunnelError } from '../../shared/errors.ts'
@@ -18,6 +19,9 @@ export const AGENT_TRAIL_LIMITS = {
   /** How many files are kept; the oldest goes. */
   files: 32,
 } as const
+
+/** Records that are linked and written out between two turns of everything else: a millisecond or two. */
+const PER_TURN = 128
 
 export interface AgentTrailOptions {
   /** Data directory of the agent. */
@@ -125,14 +129,16 @@ export class AgentTrail {
       this.#queue.push({ event, time: this.#options.effects.date() })
       this.#lost = 0
     }
-    const batch = this.#queue
+    const batch = [...this.#queue]
     if (batch.length === 0) return
     let end = this.#end
-    const lines = batch.map(({ event, time }) => {
+    const lines: string[] = []
+    for (const { event, time } of batch) {
       const record = linkAgentRecord(event, end, time)
       end = { seq: record.seq, hash: record.hash }
-      return `${JSON.stringify(record)}\n`
-    })
+      // Streams get their turn between.
+      if (lines.push(`${JSON.stringify(record)}\n`) % PER_TURN === 0) await setImmediate()
+    }
     try {
       const file = await this.#fileToWrite()
       const bytes = Buffer.from(lines.join(''))

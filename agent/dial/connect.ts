@@ -1,6 +1,6 @@
 import { type NetConnectOpts, connect as netConnect, type Socket, type SocketConstructorOpts } from 'node:net'
 import type { Effects } from '../../shared/effects.ts'
-import { TunnelError } from '../../shared/errors.ts'
+import { type ErrorCode, TunnelError } from '../../shared/errors.ts'
 import { canonicalAddress } from '../../shared/policy/address.ts'
 import { formatHostPort } from '../../shared/wire/host-port.ts'
 import { dialError, mostTelling } from './dial-error.ts'
@@ -13,11 +13,13 @@ const KEEP_ALIVE_MS = 60_000
 export interface ConnectOptions {
   /** Ends everything; its reason is what is thrown. */
   readonly signal: AbortSignal
+  /** After `ms` milliseconds it ends with that error. */
+  readonly limit: { readonly ms: number; readonly timeout: () => TunnelError }
   readonly effects: Pick<Effects, 'after'>
   /** Called once for each address that is tried: each socket needs a read buffer of its own. */
-  readonly socketOptions?: () => Pick<SocketConstructorOpts, 'onread'>
+  readonly socketOptions?: (() => Pick<SocketConstructorOpts, 'onread'>) | undefined
   /** Stands in for net.connect in tests. */
-  readonly connect?: (options: NetConnectOpts) => Socket
+  readonly connect?: ((options: NetConnectOpts) => Socket) | undefined
 }
 
 /**
@@ -25,30 +27,32 @@ export interface ConnectOptions {
  * STAGGER_MS, a failed one not at all. Only numbers are dialled: no name is looked up here.
  *
  * @param addresses canonical numbers that policy has passed; at least one
- * @throws {TunnelError} the most telling failure; or the reason of the signal
+ * @throws {TunnelError} the most telling failure, or that of the limit; or the reason of the signal
  */
 export function connectFirst(
   addresses: readonly string[],
   port: number,
   options: ConnectOptions,
 ): Promise<Socket> {
-  const { signal, effects } = options
-  const rest = [...addresses]
+  const { signal, effects, limit } = options
+  let next = 0
   const trying = new Set<Socket>()
   const failures: TunnelError[] = []
   let cancelStagger = () => {}
   return new Promise((resolve, reject) => {
     const end = (act: () => void) => {
       cancelStagger()
+      cancelTimer()
       signal.removeEventListener('abort', onAbort)
       for (const socket of trying) socket.destroy()
       trying.clear()
       act()
     }
     const onAbort = () => end(() => reject(signal.reason as Error))
+    const cancelTimer = effects.after(limit.ms, () => end(() => reject(limit.timeout())))
     const tryNext = () => {
       cancelStagger()
-      const address = rest.shift()
+      const address = addresses[next++]
       if (address === undefined) {
         end(() => reject(mostTelling(failures)))
         return
@@ -62,11 +66,11 @@ export function connectFirst(
         return
       }
       trying.add(socket)
-      if (rest.length > 0) cancelStagger = effects.after(STAGGER_MS, tryNext)
+      if (next < addresses.length) cancelStagger = effects.after(STAGGER_MS, tryNext)
       const onFailure = (failure: TunnelError) => {
         if (!trying.delete(socket)) return
         failures.push(failure)
-        if (rest.length > 0) tryNext()
+        if (next < addresses.length) tryNext()
         else if (trying.size === 0) end(() => reject(mostTelling(failures)))
       }
       const onError = (err: Error) => onFailure(dialError(err, formatHostPort(address, port)))
@@ -84,7 +88,7 @@ export function connectFirst(
       })
     }
     if (signal.aborted) {
-      reject(signal.reason as Error)
+      onAbort()
       return
     }
     signal.addEventListener('abort', onAbort, { once: true })
@@ -109,19 +113,20 @@ function open(address: string, port: number, options: ConnectOptions): Socket {
 
 /** Why a connected socket is not what was wanted. */
 function faultOf(socket: Socket, address: string, port: number): TunnelError | undefined {
-  const where = formatHostPort(address, port)
-  const { remoteAddress, localAddress, localPort } = socket
+  const fault = (code: ErrorCode, what: string) =>
+    new TunnelError(code, `${formatHostPort(address, port)}: ${what}`)
+  const { remoteAddress } = socket
   // The peer is gone again already.
-  if (remoteAddress === undefined) return new TunnelError('CONNECTION_REFUSED', `${where}: closed at once`)
+  if (remoteAddress === undefined) return fault('CONNECTION_REFUSED', 'closed at once')
   if (
     remoteAddress !== address &&
     canonicalAddress(remoteAddress)?.text !== canonicalAddress(address)?.text
   ) {
-    return new TunnelError('DENIED_BY_SITE', `${where}: the socket is connected to ${remoteAddress}`)
+    return fault('DENIED_BY_SITE', `the socket is connected to ${remoteAddress}`)
   }
   // TCP lets a socket connect to itself where the kernel chose the target's own port for it: nobody listens there.
-  if (localPort === port && localAddress === remoteAddress) {
-    return new TunnelError('CONNECTION_REFUSED', `${where}: nobody listens`)
+  if (socket.localPort === port && socket.localAddress === remoteAddress) {
+    return fault('CONNECTION_REFUSED', 'nobody listens')
   }
   return undefined
 }

@@ -7,7 +7,7 @@ import { formatHostPort } from '../../shared/wire/host-port.ts'
 import { type ConnectOptions, connectFirst } from './connect.ts'
 import type { Resolver } from './resolve.ts'
 
-export interface DialOptions extends ConnectOptions {
+export interface DialOptions extends Omit<ConnectOptions, 'limit'> {
   /** Ends the dial; a socket that was handed out is the caller's own. */
   readonly signal: AbortSignal
   /** Milliseconds for all of it: name, every address, connect. At least 1. */
@@ -27,50 +27,58 @@ export interface DialOptions extends ConnectOptions {
  * nothing is left behind. The detail names addresses: it may cross to a peer only where the rule says `detail`.
  */
 export async function dialTarget(rule: Rule, options: DialOptions): Promise<Socket> {
-  const { signal, deadlineMs, effects } = options
+  const { signal, deadlineMs, effects, resolver, connect, socketOptions } = options
   if (signal.aborted) throw cancelled(signal)
-  const target = formatHostPort(rule.host.text, rule.port)
-  const limit = new AbortController()
-  let isResolved = false
-  const onAbort = () => limit.abort(cancelled(signal))
-  const cancelTimer = effects.after(deadlineMs, () => {
-    const code = isResolved ? 'CONNECT_TIMEOUT' : 'DNS'
-    limit.abort(new TunnelError(code, `${target}: no answer in ${deadlineMs} ms`))
-  })
-  signal.addEventListener('abort', onAbort, { once: true })
+  const { host, port } = rule
+  const began = effects.now()
+  const answers = host.kind === 'ip' ? [host.text] : await resolved(host.text, options)
+  const addresses = allowedOf(rule, answers, options.context)
+  const timeout = () =>
+    new TunnelError('CONNECT_TIMEOUT', `${formatHostPort(host.text, port)}: no answer in ${deadlineMs} ms`)
+  const ms = Math.max(0, deadlineMs - (effects.now() - began))
   try {
-    const addresses = await addressesOf(rule, options, limit.signal)
-    isResolved = true
-    const socket = await connectFirst(addresses, rule.port, { ...options, signal: limit.signal })
+    const limit = { ms, timeout }
+    const socket = await connectFirst(addresses, port, { signal, limit, effects, connect, socketOptions })
     // Given up between the connect and this turn: the caller no longer looks at what it gets.
-    if (limit.signal.aborted) socket.destroy()
-    limit.signal.throwIfAborted()
+    if (signal.aborted) socket.destroy()
+    signal.throwIfAborted()
     return socket
   } catch (err) {
+    if (signal.aborted) throw cancelled(signal)
     // The name may have moved: the next stream asks again instead of trusting an answer that leads nowhere.
-    if (isResolved && !signal.aborted) options.resolver.forget(rule.host.text)
+    resolver.forget(host.text)
     throw err
+  }
+}
+
+/** What the resolver says of a name. @throws {TunnelError} DNS also where it says nothing until the deadline */
+async function resolved(
+  host: string,
+  { signal, deadlineMs, effects, resolver }: DialOptions,
+): Promise<readonly string[]> {
+  const limit = new AbortController()
+  const onAbort = () => limit.abort(cancelled(signal))
+  const cancelTimer = effects.after(deadlineMs, () =>
+    limit.abort(new TunnelError('DNS', `${host}: no answer in ${deadlineMs} ms`)),
+  )
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await resolver.resolve(host, limit.signal)
   } finally {
     cancelTimer()
     signal.removeEventListener('abort', onAbort)
   }
 }
 
-/** The numbers that may be dialled; at least one. */
-async function addressesOf(
-  rule: Rule,
-  options: DialOptions,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  const { host } = rule
-  const answers = host.kind === 'ip' ? [host.text] : await options.resolver.resolve(host.text, signal)
+/** The numbers that may be dialled; at least one. @throws {TunnelError} DENIED_BY_SITE */
+function allowedOf(rule: Rule, answers: readonly string[], context: AddressContext): readonly string[] {
+  const allowed: string[] = []
   const denials: string[] = []
-  const allowed = answers.flatMap((answer) => {
-    const verdict = checkAddress(rule, answer, options.context)
-    if (verdict.allowed) return verdict.dial
-    denials.push(`${JSON.stringify(answer)}: ${explainDenial(verdict.reason)}`)
-    return []
-  })
+  for (const answer of answers) {
+    const verdict = checkAddress(rule, answer, context)
+    if (verdict.allowed) allowed.push(verdict.dial)
+    else denials.push(`${JSON.stringify(answer)}: ${explainDenial(verdict.reason)}`)
+  }
   if (allowed.length > 0) return allowed
   throw new TunnelError('DENIED_BY_SITE', denials.slice(0, 3).join('; '))
 }

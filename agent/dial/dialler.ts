@@ -43,20 +43,21 @@ export class Dialler {
   }
 
   /** @throws {TunnelError} as dialTarget does */
-  dial(rule: Rule, signal: AbortSignal, socketOptions?: ConnectOptions['socketOptions']): Promise<Socket> {
+  async dial(
+    rule: Rule,
+    signal: AbortSignal,
+    socketOptions?: ConnectOptions['socketOptions'],
+  ): Promise<Socket> {
     const { effects, resolver, health } = this.#options
-    const dialled = dialTarget(rule, {
-      signal,
-      deadlineMs: DIAL_MS,
-      effects,
-      resolver,
-      context: this.context,
-      ...(socketOptions === undefined ? {} : { socketOptions }),
-    })
-    dialled.then(
-      () => health.dialled(rule.resource),
-      (error: unknown) => health.dialled(rule.resource, error),
-    )
-    return dialled
+    const { context } = this
+    try {
+      const options = { signal, deadlineMs: DIAL_MS, effects, resolver, context, socketOptions }
+      const socket = await dialTarget(rule, options)
+      health.dialled(rule.resource)
+      return socket
+    } catch (error) {
+      health.dialled(rule.resource, error)
+      throw error
+    }
   }
 }

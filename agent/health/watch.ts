@@ -75,7 +75,8 @@ export class HealthWatch implements Disposable {
     if (known === undefined || known.probe === 'none' || this.#isPaused) return
     if (error === undefined) {
       // That it takes connections does not say that it answers, so it is asked.
-      if (known.state === 'failing') this.#schedule.hurry(resource)
+      if (known.state !== 'failing') return
+      this.#schedule.hurry(resource)
     } else if (isTunnelError(error) && TELLING.has(error.code)) {
       this.#settle(known, { state: 'failing', code: error.code, note: '', detail: harmless(error.detail) })
       this.#schedule.hurry(resource)

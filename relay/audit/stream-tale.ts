@@ -1,6 +1,7 @@
 import type { Effects } from '../../shared/effects.ts'
 import type { ErrorCode } from '../../shared/errors.ts'
-import type { Audit, AuditActor, AuditEvent } from './record.ts'
+import type { AuditAction } from './actions.ts'
+import type { Audit, AuditActor } from './record.ts'
 
 /** A stream that lives less than this, in ms, has one record instead of two: what its OPEN would say is in the other. */
 const SHORT_MS = 1_000
@@ -36,7 +37,7 @@ export class StreamTale {
     const { effects } = this.#options
     this.#openedAt = effects.now()
     this.#cancelOpen = effects.after(SHORT_MS, () => {
-      this.#tell({ action: 'stream.open', outcome: 'OK', detail: this.#path })
+      this.#tell('stream.open', 'OK', this.#path)
     })
   }
 
@@ -49,11 +50,11 @@ export class StreamTale {
     this.#cancelOpen()
     if (this.#openedAt === undefined) {
       // A search for a path by somebody who may not have the stream ends here too.
-      this.#tell({ action: 'stream.refuse', outcome, detail: this.#path, mayRepeat: this.#path !== '' })
+      this.#tell('stream.refuse', outcome, this.#path, this.#path !== '')
       return
     }
     const ms = Math.round(this.#options.effects.now() - this.#openedAt)
-    this.#tell({ action: 'stream.close', outcome, detail: `sent ${sent}, received ${received}, ${ms} ms` })
+    this.#tell('stream.close', outcome, `sent ${sent}, received ${received}, ${ms} ms`)
   }
 
   /** Which path of the stream it is about, where that is not the first. */
@@ -62,8 +63,8 @@ export class StreamTale {
     return attempt ? `path ${attempt + 1}` : ''
   }
 
-  #tell(what: Pick<AuditEvent, 'action' | 'outcome' | 'detail' | 'mayRepeat'>): void {
+  #tell(action: AuditAction, outcome: ErrorCode, detail: string, mayRepeat = false): void {
     const { audit, tenantId, environment, actor, source, object, traceId } = this.#options
-    audit({ ...what, tenantId, environment, actor, source, object, traceId })
+    audit({ action, outcome, detail, mayRepeat, tenantId, environment, actor, source, object, traceId })
   }
 }

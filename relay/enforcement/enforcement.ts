@@ -90,6 +90,7 @@ export class Enforcement {
   check(opening: Opening): void {
     const { tenantId, environment, site, resource, connector, publication, source, certificate } = opening
     checkFrozen(this.#frozen.get(tenantId) ?? NOTHING, opening)
+    if (!this.#restrictions.has(tenantId)) return
     const targets: RestrictionTarget[] = [{ kind: 'resource', environment, target: `${site}/${resource}` }]
     if (connector !== undefined) targets.push({ kind: 'connector', environment, target: connector.name })
     if (publication !== undefined) targets.push({ kind: 'publication', environment, target: publication })

@@ -3,7 +3,7 @@ import type { Effects } from '../../shared/effects.ts'
 import type { Logger } from '../../shared/log.ts'
 import { type Cidr, cidrContains } from '../../shared/policy/cidr.ts'
 import { parseIp } from '../../shared/policy/ip.ts'
-import { sourceAddress } from '../../shared/tunnel/source-address.ts'
+import { sourceAddress, UNKNOWN } from '../../shared/tunnel/source-address.ts'
 import type { Arrive } from '../../shared/tunnel/tcp-listener.ts'
 import { ProxyHeaderReader } from '../../shared/wire/proxy-protocol.ts'
 import { occasionally } from './occasionally.ts'
@@ -30,16 +30,20 @@ export function createArrive({ proxies, effects, log }: ArrivalOptions): Arrive 
   })
   return (socket, arrived) => {
     const peer = sourceAddress(socket)
-    const ip = parseIp(peer)
     // Broken before it was accepted: nobody can say whether it came from a listed proxy.
-    if (ip === undefined) return void socket.destroy()
-    if (!proxies.some((range) => cidrContains(range, ip))) return arrived(peer, NOTHING)
+    if (peer === UNKNOWN) return void socket.destroy()
+    if (!isWithin(proxies, peer)) return arrived(peer, NOTHING)
     readHeader(socket, effects, (header) => {
       if (!('refused' in header)) return arrived(header.source ?? peer, header.rest)
       noteRefusal({ proxy: peer, reason: header.refused })
       socket.resetAndDestroy()
     })
   }
+}
+
+function isWithin(ranges: readonly Cidr[], address: string): boolean {
+  const ip = ranges.length === 0 ? undefined : parseIp(address)
+  return ip !== undefined && ranges.some((range) => cidrContains(range, ip))
 }
 
 type Header = { readonly refused: string } | { readonly source?: string; readonly rest: Uint8Array }

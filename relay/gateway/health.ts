@@ -104,9 +104,16 @@ export function leastDoubted<One extends { readonly health: SessionHealth }>(
   resource: string,
   random: () => number,
 ): readonly One[] {
-  const doubts = sessions.map(({ health }) => doubtOf(health, resource))
-  const least = Math.min(...doubts)
-  const best = sessions.filter((_, index) => doubts[index] === least)
+  let least = Number.POSITIVE_INFINITY
+  let count = 0
+  for (const { health } of sessions) {
+    const doubt = doubtOf(health, resource)
+    if (doubt < least) count = 0
+    least = Math.min(least, doubt)
+    if (doubt === least) count++
+  }
+  const areAlike = count === sessions.length
+  const best = areAlike ? sessions : sessions.filter(({ health }) => doubtOf(health, resource) === least)
   const chosen = Math.floor(random() * best.length)
   return least === 2 ? best.slice(chosen, chosen + 1) : best
 }

@@ -42,28 +42,30 @@ const STUCK_FACTOR = 1_000
  * turns. Bulk transfers drive new streams to the other one.
  */
 export function pickSession<One extends Candidate>(candidates: readonly One[], now: number): One | undefined {
-  const staying = candidates.filter(({ session }) => !session.wantsRoll)
+  const staying = candidates.some(wantsRoll) ? candidates.filter((one) => !wantsRoll(one)) : candidates
   const sessions = leastBusyAgent(staying.length > 0 ? staying : candidates)
   const [first] = sessions
   if (first === undefined || sessions.length === 1) return first
   // What nobody has measured yet may be as good as the best.
-  const known = Math.min(...sessions.map(rttOf))
+  let known = Number.POSITIVE_INFINITY
+  for (const one of sessions) known = Math.min(known, rttOf(one))
   const rtt = Number.isFinite(known) ? known : RTT_FLOOR_MS
   return leastOf(sessions, (one) => loadOf(one, rtt, now))
 }
 
+function wantsRoll({ session }: Candidate): boolean {
+  return session.wantsRoll
+}
+
 /** All sessions of the agent that has the fewest streams over them. */
 function leastBusyAgent<One extends Candidate>(candidates: readonly One[]): readonly One[] {
-  const byAgent = new Map<string, One[]>()
-  for (const one of candidates) {
-    const { id } = one.principal
-    const of = byAgent.get(id)
-    if (of === undefined) byAgent.set(id, [one])
-    else of.push(one)
-  }
+  // Most sites have one agent, and this is asked for each stream.
+  const id = candidates[0]?.principal.id
+  if (candidates.every(({ principal }) => principal.id === id)) return candidates
+  const byAgent = Map.groupBy(candidates, ({ principal }) => principal.id)
   const streams = (sessions: readonly One[]) =>
     sessions.reduce((sum, { session }) => sum + session.streamCount, 0)
-  return leastOf([...byAgent.values()], streams) ?? []
+  return leastOf(byAgent.values(), streams) ?? []
 }
 
 function rttOf({ session }: Candidate): number {
@@ -83,7 +85,7 @@ function loadOf(one: Candidate, shortestRtt: number, now: number): number {
 }
 
 /** The first of those for which `measure` is least. */
-function leastOf<One>(all: readonly One[], measure: (one: One) => number): One | undefined {
+function leastOf<One>(all: Iterable<One>, measure: (one: One) => number): One | undefined {
   let best: One | undefined
   let least = Number.POSITIVE_INFINITY
   for (const one of all) {

@@ -8,6 +8,7 @@ import type { Copies } from '../authority/copies.ts'
 import type { Principal } from '../authority/identify.ts'
 import type { AgentRecord, SitePlace } from '../store/store.ts'
 import { leastDoubted, type SessionHealth, takeReports } from './health.ts'
+import { type Offline, OfflineSites } from './offline.ts'
 import { pickSession } from './pick-session.ts'
 
 /** A session that greeted and is registered. */
@@ -43,18 +44,8 @@ const ROLL_DRAIN_MS = 24 * 3_600_000
 /** Sessions of one agent that take streams, at a time: two that serve, and two that take their places. */
 const MAX_OPEN_OF_AGENT = 4
 
-/** Most places of which is known since when they are without an agent; the oldest are forgotten. */
-const MAX_OFFLINE = 10_000
-
 /** How often certificates of live sessions are held against the clock, in ms. */
 const EXPIRY_CHECK_MS = 1_000
-
-/** Since when a site is without an agent, and how its last session ended. */
-export interface Offline {
-  /** Milliseconds since 1970. */
-  readonly since: number
-  readonly code: ErrorCode
-}
 
 export interface SessionsOptions {
   readonly effects: Effects
@@ -80,8 +71,7 @@ export class Sessions {
   readonly #all = new Set<LiveSession>()
   readonly #expiries = new Map<LiveSession, number>()
   readonly #others = new Set<OwnedConnection>()
-  /** Sites that had an agent since the relay began and have none now. */
-  readonly #offline = new Map<string, Offline>()
+  readonly #offline = new OfflineSites()
   #generation = 0
   #cancel: () => void
 
@@ -142,7 +132,7 @@ export class Sessions {
   opened(live: LiveSession): void {
     const { principal } = live
     if (principal.kind !== 'agent') return
-    this.#offline.delete(siteKey(principal))
+    this.#offline.came(siteKey(principal))
     // The round trip is known before the first stream asks which session is the better one.
     live.session.link.measure(this.#options.effects.now())
     this.#options.onAgent(principal)
@@ -159,9 +149,7 @@ export class Sessions {
     peers?.delete(live)
     if (peers?.size !== 0) return
     this.#agents.delete(key)
-    const [oldest] = this.#offline.keys()
-    if (this.#offline.size >= MAX_OFFLINE && oldest !== undefined) this.#offline.delete(oldest)
-    this.#offline.set(key, { since: this.#options.effects.date(), code })
+    this.#offline.went(key, { since: this.#options.effects.date(), code })
   }
 
   /** Since when a site is without an agent; undefined where it has one, or had none since the relay began. */
@@ -185,14 +173,11 @@ export class Sessions {
    * @throws {TunnelError} AGENT_OFFLINE; UNANSWERED where the process that is named is gone and another has its identity
    */
   pickAgent(place: SitePlace, resource: string, agent?: string): LiveSession {
-    const [id, instance] = agent?.split('/') ?? []
-    const peers = [...(this.#agents.get(siteKey(place)) ?? [])].filter(
-      ({ principal }) => id === undefined || principal.id === id,
-    )
-    const mine = peers.filter((live) => instance === undefined || live.instance === instance)
-    if (peers.length > 0 && mine.length === 0)
-      throw new TunnelError('UNANSWERED', 'the agent was started anew')
-    const open = mine.filter(({ session }) => session.isOpen)
+    const peers = this.#agents.get(siteKey(place)) ?? NOBODY
+    const open: LiveSession[] = []
+    for (const live of agent === undefined ? peers : named(peers, agent)) {
+      if (live.session.isOpen) open.push(live)
+    }
     const { effects } = this.#options
     const trusted = leastDoubted(open, resource, () => effects.random())
     const best = pickSession(trusted, effects.now())
@@ -293,6 +278,17 @@ export class Sessions {
 /** The process at the end of an agent's session, as ROUTED names it: another run of the same agent has another name. */
 export function agentName({ principal, instance }: Pick<LiveSession, 'principal' | 'instance'>): string {
   return `${principal.id}/${instance}`
+}
+
+const NOBODY: ReadonlySet<LiveSession> = new Set()
+
+/** Those of an agent, named by its id or as `agentName` does. @throws {TunnelError} UNANSWERED where it is another process now */
+function named(peers: ReadonlySet<LiveSession>, agent: string): readonly LiveSession[] {
+  const [id, instance] = agent.split('/')
+  const own = [...peers].filter(({ principal }) => principal.id === id)
+  const mine = own.filter((live) => instance === undefined || live.instance === instance)
+  if (own.length > 0 && mine.length === 0) throw new TunnelError('UNANSWERED', 'the agent was started anew')
+  return mine
 }
 
 function siteKey({ tenantId, environment, site }: SitePlace): string {

@@ -12,7 +12,7 @@ import type { StreamHandler } from '../../shared/mux/stream-handler.ts'
 import { TunnelDuplex } from '../../shared/tunnel/duplex.ts'
 import type { OpenRequest } from '../../shared/tunnel/opener.ts'
 import { Resumption } from '../../shared/tunnel/resumption.ts'
-import type { Audit } from '../audit/record.ts'
+import type { Audit, AuditActor } from '../audit/record.ts'
 import { StreamTale } from '../audit/stream-tale.ts'
 import type { Enforcement } from '../enforcement/enforcement.ts'
 import type { Living, Opening } from '../enforcement/opening.ts'
@@ -27,6 +27,8 @@ function nameOf(resource: string): ResourceName {
   if (!resource.includes('/')) throw new TunnelError('DENIED_BY_RELAY')
   return parseResourceName(resource)
 }
+
+const THE_RELAY: AuditActor = { kind: 'relay', id: '' }
 
 interface Forwarding {
   readonly route: Route
@@ -124,7 +126,10 @@ export class Streams {
     let unwatch: () => void = () => undefined
     let sent: Sent | undefined
     const tale = new StreamTale({
-      ...{ audit, effects, tenantId, environment },
+      audit,
+      effects,
+      tenantId,
+      environment,
       actor: { kind: 'connector', id },
       source: from.sourceAddress,
       object: meta.resource,
@@ -210,15 +215,18 @@ export class Streams {
     const meta = { resource, protocol, opener: 'relay', source: sourceAddress, trace }
     const { audit, effects } = this.#options
     const tale = new StreamTale({
-      ...{ audit, effects, tenantId, environment },
-      actor: { kind: 'relay', id: '' },
+      audit,
+      effects,
+      tenantId,
+      environment,
+      actor: THE_RELAY,
       source: sourceAddress,
       object: `${site}/${resource}`,
       traceId: trace,
     })
     try {
-      const place = { tenantId, environment, site, resource }
-      const opening: Opening = { ...place, publication, certificate, source: sourceAddress }
+      const source = sourceAddress
+      const opening: Opening = { tenantId, environment, site, resource, publication, certificate, source }
       const living: Living = { opening, end: (error) => stream.giveUp(error) }
       const stream = this.#resumption.open({ living, tale, isReached: false }, meta, handler)
       this.#options.enforcement.add(living)

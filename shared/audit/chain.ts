@@ -12,9 +12,18 @@ export const CHAIN_START: Uint8Array = new Uint8Array(32)
  * @param before 32 bytes
  */
 export function chainHash(domain: string, before: Uint8Array, fields: readonly (string | number)[]): Buffer {
-  const parts = [Buffer.from(domain), before, Buffer.from(JSON.stringify(fields))]
-  return hash('sha256', Buffer.concat(parts), 'buffer')
+  const text = JSON.stringify(fields)
+  const most = domain.length + before.length + 3 * text.length
+  if (input.length < most) input = Buffer.allocUnsafeSlow(most)
+  let length = input.write(domain, 'latin1')
+  input.set(before, length)
+  length += before.length
+  length += input.write(text, length)
+  return hash('sha256', input.subarray(0, length), 'buffer')
 }
+
+/** What is hashed is put together here; it grows to the longest record there was. */
+let input = Buffer.allocUnsafeSlow(8_192)
 
 /** What nothing has to be done about, which is most. */
 const PLAIN = /^[\x20-\x7e]*$/
