@@ -2,69 +2,72 @@ import { TunnelError } from '../errors.ts'
 import { SESSION_LIMITS } from './session-limits.ts'
 import type { Stream } from './stream.ts'
 
-/** A stream that we opened and the id under which the answer would come. */
+/** A stream that we opened. */
 interface Opening {
   readonly stream: Stream
-  readonly id: number
   deadline: number
 }
 
-/** The streams of a session that we opened and that have no answer yet: how many there may be, and for how long. */
+/**
+ * The streams of a session that we opened and that have no answer yet: how many there may be, and for how long. One that is
+ * answered or over leaves at once, or it would keep all that belongs to it.
+ */
 export class Openings {
-  readonly #isCarried: (id: number, stream: Stream) => boolean
-  /** Oldest first. */
-  #waiting: Opening[] = []
+  /** By the id under which the answer would come, oldest first. */
+  readonly #waiting = new Map<number, Opening>()
+  /** Opened since the last call that told the time. */
+  #untimed: Opening[] = []
+  /** Nothing waits for longer than until here; what waited may be answered since. */
+  #deadline = Number.POSITIVE_INFINITY
 
-  /** `isCarried`: whether the session still has this stream under this id. */
-  constructor(isCarried: (id: number, stream: Stream) => boolean) {
-    this.#isCarried = isCarried
-  }
-
-  /** Monotonic ms of the next `expire`. */
+  /** Monotonic ms of the next `expire`; earlier where that is the time of a stream that was answered. */
   get deadline(): number {
-    return this.#waiting[0]?.deadline ?? Number.POSITIVE_INFINITY
+    return this.#deadline
   }
 
   /** @throws {TunnelError} OVERLOADED where too many wait already */
   checkRoom(): void {
-    if (this.#waiting.length < SESSION_LIMITS.unansweredOpens) return
-    this.#waiting = this.#waiting.filter((opening) => this.#isWaiting(opening))
-    if (this.#waiting.length < SESSION_LIMITS.unansweredOpens) return
+    if (this.#waiting.size < SESSION_LIMITS.unansweredOpens) return
     throw new TunnelError('OVERLOADED', `${SESSION_LIMITS.unansweredOpens} streams wait for an answer`)
   }
 
   add(stream: Stream): void {
-    this.#waiting.push({ stream, id: stream.id, deadline: Number.POSITIVE_INFINITY })
+    const opening = { stream, deadline: Number.POSITIVE_INFINITY }
+    this.#waiting.set(stream.id, opening)
+    this.#untimed.push(opening)
+  }
+
+  /** The answer under this id came, or is not waited for any more. */
+  delete(id: number): void {
+    this.#waiting.delete(id)
   }
 
   clear(): void {
-    this.#waiting = []
+    this.#waiting.clear()
+    this.#untimed = []
+    this.#deadline = Number.POSITIVE_INFINITY
   }
 
   /** The wait for an answer begins now for what was opened since the last call: only now is the time known. */
   time(now: number): void {
-    for (let index = this.#waiting.length - 1; index >= 0; index--) {
-      const opening = this.#waiting[index] as Opening
-      if (opening.deadline !== Number.POSITIVE_INFINITY) return
-      opening.deadline = now + SESSION_LIMITS.openTimeoutMs
-    }
+    if (this.#untimed.length === 0) return
+    for (const opening of this.#untimed) opening.deadline = now + SESSION_LIMITS.openTimeoutMs
+    this.#untimed = []
+    this.#deadline = Math.min(this.#deadline, now + SESSION_LIMITS.openTimeoutMs)
   }
 
   /** Gives up what has waited too long; a stream that looked for a new path only loses this one. */
   expire(now: number): void {
-    while (this.#waiting.length > 0) {
-      const oldest = this.#waiting[0] as Opening
-      const isWaiting = this.#isWaiting(oldest)
-      if (isWaiting && oldest.deadline > now) return
-      this.#waiting.shift()
-      if (!isWaiting) continue
-      if (oldest.stream.isOpening) oldest.stream.reset('OPEN_TIMEOUT')
-      else oldest.stream.leavePath(new TunnelError('OPEN_TIMEOUT'))
+    if (now < this.#deadline) return
+    this.#deadline = Number.POSITIVE_INFINITY
+    for (const [id, { stream, deadline }] of this.#waiting) {
+      if (deadline > now) {
+        this.#deadline = deadline
+        return
+      }
+      this.#waiting.delete(id)
+      if (stream.isOpening) stream.reset('OPEN_TIMEOUT')
+      else stream.leavePath(new TunnelError('OPEN_TIMEOUT'))
     }
-  }
-
-  /** A stream may have gone on elsewhere in the meantime, even under the same number. */
-  #isWaiting({ stream, id }: Opening): boolean {
-    return this.#isCarried(id, stream) && stream.path.isUnanswered
   }
 }

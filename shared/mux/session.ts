@@ -38,7 +38,7 @@ export class Session implements StreamCarrier {
   readonly #talk: SessionTalk
   readonly #table: StreamTable
   readonly #creditDue = new CreditQueue()
-  readonly #openings = new Openings((id, stream) => this.#table.get(id) === stream)
+  readonly #openings = new Openings()
   readonly #links: Links = new Links({
     first: () => this.link,
     data: (id, flags, offset, bytes, now) => {
@@ -270,15 +270,14 @@ export class Session implements StreamCarrier {
 
   remove(entry: { readonly id: number }): void {
     this.#table.delete(entry.id)
+    this.#openings.delete(entry.id)
   }
 
   forget(stream: Carried): void {
-    this.#table.delete(stream.id)
+    this.remove(stream)
     if (stream.isQueued) this.#links.scheduler.remove(stream)
     this.#creditDue.remove(stream)
   }
-
-  // Bytes from the peer.
 
   #onData(id: number, flags: number, offset: number, bytes: Uint8Array): void {
     if (this.isClosed) return
@@ -293,6 +292,7 @@ export class Session implements StreamCarrier {
       return
     }
     this.#talk.checkGreeted(frame)
+    if (frame.type === 'OPEN_OK') this.#openings.delete(frame.id)
     if (frame.type === 'OPEN') this.#table.open(frame, this.#talk.isDraining, this.#now)
     else this.#table.control(frame, this.#now)
   }
