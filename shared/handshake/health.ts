@@ -1,4 +1,3 @@
-import { encode } from 'cborg'
 import * as v from 'valibot'
 import { codeFromWire, type ErrorCode, wireFromCode } from '../errors.ts'
 import { MAX_META_BYTES } from '../mux/frame.ts'
@@ -90,7 +89,7 @@ export function encodeHealth(reports: readonly HealthReport[]): Uint8Array[] {
       ...(code === undefined ? {} : { code: wireFromCode(code) }),
       ...(text === undefined ? {} : { text }),
     }
-    const length = encode(entry).length
+    const { length } = encodeMap(entry)
     if (size + length > MAX_META_BYTES) flush()
     size += length
     batch.push(entry)

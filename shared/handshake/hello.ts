@@ -1,7 +1,8 @@
-import { decode, encode } from 'cborg'
 import * as v from 'valibot'
 import { TunnelError } from '../errors.ts'
 import { PRODUCT_VERSION, PROTOCOL_VERSIONS } from '../version.ts'
+import { decodeCbor } from '../wire/cbor-reader.ts'
+import { encodeCbor } from '../wire/cbor-writer.ts'
 
 /** What agent and connector say first (docs/protocol.md section 2). Unknown keys are skipped, for later revisions. */
 export interface Hello {
@@ -38,8 +39,8 @@ export interface HelloOk {
   readonly instance?: Uint8Array
 }
 
-/** A whole number from 0 on. */
-export const uint = v.pipe(v.number(), v.integer(), v.minValue(0))
+/** A whole number from 0 to 2^53-1. */
+export const uint = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const name = v.pipe(v.string(), v.maxLength(64), v.regex(/^[\x20-\x7e]*$/))
 const capabilities = v.pipe(v.array(name), v.maxLength(32))
 /** Exactly `length` bytes. */
@@ -122,13 +123,16 @@ export function decodeHelloOk(meta: Uint8Array): HelloOk {
   }
 }
 
-/** CBOR of a flat map; keys with undefined values are left out. */
+/**
+ * CBOR of a flat map; keys with undefined values are left out. A piece of a slab, as `encodeCbor` says.
+ * @throws {TunnelError} INTERNAL where the protocol has no form for it
+ */
 export function encodeMap(map: object): Uint8Array {
-  return encode(map, { ignoreUndefinedProperties: true })
+  return encodeCbor(map)
 }
 
 /**
- * The map in `meta`, checked by `schema`. Duplicate keys, indefinite lengths and anything behind the map are refused.
+ * The map in `meta`, checked by `schema`. What is allowed in it: docs/protocol.md section 2.
  * @throws {TunnelError} PROTOCOL
  */
 export function parseMap<Output>(
@@ -136,21 +140,19 @@ export function parseMap<Output>(
   meta: Uint8Array,
   what: string,
 ): Output {
-  let value: unknown
-  try {
-    value = decode(meta, {
-      strict: true,
-      allowIndefinite: false,
-      allowUndefined: false,
-      rejectDuplicateMapKeys: true,
-    })
-  } catch (error) {
-    throw new TunnelError('PROTOCOL', `${what} is not CBOR`, { cause: error })
-  }
-  const result = v.safeParse(schema, value)
+  const result = v.safeParse(schema, decodeMeta(meta, what))
   if (!result.success) {
     const [issue] = result.issues
     throw new TunnelError('PROTOCOL', `${what}: ${v.getDotPath(issue) ?? 'map'} is not right`)
   }
   return result.output
+}
+
+/** The value in `meta`, of which nothing is known but that it is CBOR. @throws {TunnelError} PROTOCOL */
+export function decodeMeta(meta: Uint8Array, what: string): unknown {
+  try {
+    return decodeCbor(meta)
+  } catch (error) {
+    throw new TunnelError('PROTOCOL', `${what} is not CBOR`, { cause: error })
+  }
 }

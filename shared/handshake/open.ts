@@ -1,5 +1,5 @@
-import * as v from 'valibot'
-import { bytes, encodeMap, parseMap, uint } from './hello.ts'
+import { TunnelError } from '../errors.ts'
+import { decodeMeta, encodeMap } from './hello.ts'
 
 /** What an OPEN asks for (docs/protocol.md section 4.1). */
 export interface OpenMeta {
@@ -34,26 +34,64 @@ export interface OpenOkMeta {
   readonly resumable?: boolean | undefined
 }
 
-const text = (max: number) => v.pipe(v.string(), v.maxLength(max), v.regex(/^[\x20-\x7e]*$/))
+/** What each key may have for a value, where undefined stands for a key that is not there. */
+type Guards<Fields> = { readonly [Key in keyof Fields]-?: (value: unknown) => value is Fields[Key] }
 
-const openSchema = v.object({
-  resource: v.pipe(text(130), v.regex(/^[a-z0-9][a-z0-9-]{0,62}(?:\/[a-z0-9][a-z0-9-]{0,62})?$/)),
-  protocol: v.picklist(['tcp', 'http']),
-  opener: v.optional(text(128)),
-  source: v.optional(text(64)),
-  trace: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))),
-  secret: v.optional(bytes(16)),
-  attempt: v.optional(uint),
-  fresh: v.optional(v.boolean()),
-  agent: v.optional(text(64)),
-  relay: v.optional(bytes(16)),
-})
+function optional<Value>(guard: (value: unknown) => value is Value) {
+  return (value: unknown): value is Value | undefined => value === undefined || guard(value)
+}
 
-const openOkSchema = v.object({
-  dialMs: uint,
-  agent: v.optional(text(64)),
-  resumable: v.optional(v.boolean()),
-})
+const text = (max: number) => {
+  return (value: unknown): value is string =>
+    typeof value === 'string' && value.length <= max && /^[\x20-\x7e]*$/.test(value)
+}
+
+const matching = (pattern: RegExp) => {
+  return (value: unknown): value is string => typeof value === 'string' && pattern.test(value)
+}
+
+const bytes = (length: number) => {
+  return (value: unknown): value is Uint8Array => value instanceof Uint8Array && value.length === length
+}
+
+const isUint = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+
+const isBoolean = (value: unknown): value is boolean => typeof value === 'boolean'
+
+const OPEN: Guards<OpenMeta> = {
+  resource: matching(/^[a-z0-9][a-z0-9-]{0,62}(?:\/[a-z0-9][a-z0-9-]{0,62})?$/),
+  protocol: (value) => value === 'tcp' || value === 'http',
+  opener: optional(text(128)),
+  source: optional(text(64)),
+  trace: optional(matching(/^[0-9a-f]{32}$/)),
+  secret: optional(bytes(16)),
+  attempt: optional(isUint),
+  fresh: optional(isBoolean),
+  agent: optional(text(64)),
+  relay: optional(bytes(16)),
+}
+
+const OPEN_OK: Guards<OpenOkMeta> = {
+  dialMs: isUint,
+  agent: optional(text(64)),
+  resumable: optional(isBoolean),
+}
+
+/**
+ * The fields of the map in `meta` that `guards` knows. In the place of a schema, which would take most of the time that a
+ * stream spends on its metas.
+ */
+function readFields<Fields>(guards: Guards<Fields>, meta: Uint8Array, what: string): Fields {
+  const map = decodeMeta(meta, what)
+  if (typeof map !== 'object' || map === null) throw new TunnelError('PROTOCOL', `${what}: map is not right`)
+  const fields: Partial<Fields> = {}
+  for (const key in guards) {
+    const value = (map as Readonly<Record<string, unknown>>)[key]
+    if (!guards[key](value)) throw new TunnelError('PROTOCOL', `${what}: ${key} is not right`)
+    if (value !== undefined) fields[key] = value
+  }
+  return fields as Fields
+}
 
 /** CBOR of OPEN. */
 export function encodeOpenMeta(meta: OpenMeta): Uint8Array {
@@ -61,8 +99,8 @@ export function encodeOpenMeta(meta: OpenMeta): Uint8Array {
 }
 
 /** @throws {TunnelError} PROTOCOL */
-export function decodeOpenMeta(meta: Uint8Array): v.InferOutput<typeof openSchema> {
-  return parseMap(openSchema, meta, 'OPEN')
+export function decodeOpenMeta(meta: Uint8Array): OpenMeta {
+  return readFields(OPEN, meta, 'OPEN')
 }
 
 /** CBOR of OPEN_OK. */
@@ -72,5 +110,5 @@ export function encodeOpenOkMeta(meta: OpenOkMeta): Uint8Array {
 
 /** @throws {TunnelError} PROTOCOL */
 export function decodeOpenOkMeta(meta: Uint8Array): OpenOkMeta {
-  return parseMap(openOkSchema, meta, 'OPEN_OK')
+  return readFields(OPEN_OK, meta, 'OPEN_OK')
 }

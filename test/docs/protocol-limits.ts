@@ -4,6 +4,7 @@ export const LIMITS: Readonly<Record<string, readonly [file: string, before: str
   'bytes of a WebSocket message': ['shared/wire/websocket.ts', 'MAX_MESSAGE_BYTES = '],
   'payload bytes of a frame': ['shared/mux/frame.ts', 'MAX_PAYLOAD_BYTES = '],
   'bytes of a CBOR map': ['shared/mux/frame.ts', 'MAX_META_BYTES = '],
+  'maps and arrays of CBOR inside one another': ['shared/wire/cbor.ts', 'MAX_DEPTH = '],
   'bytes of a RESET detail': ['shared/mux/frame.ts', 'MAX_DETAIL_BYTES = '],
   'initial credit of the opener, bytes': ['shared/mux/frame.ts', 'INITIAL_CREDIT = '],
   'highest stream id': ['shared/mux/session-limits.ts', 'lastId: '],

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { encode } from 'cborg'
+import { decode, encode } from 'cborg'
 import fc from 'fast-check'
 import { decodeHello, decodeHelloOk } from '../../../shared/handshake/hello.ts'
 import { decodeOpenMeta, decodeOpenOkMeta } from '../../../shared/handshake/open.ts'
-import { withDamage, withTrickyFields } from '../damage.ts'
+import { decodeCbor } from '../../../shared/wire/cbor-reader.ts'
+import { trickyValue, withDamage, withTrickyFields } from '../damage.ts'
 import { type FuzzTarget, readOrRefused } from '../target.ts'
 
 const HELLO = {
@@ -54,6 +55,32 @@ function mapTarget(name: string, right: object, read: (bytes: Uint8Array) => obj
   }
 }
 
+/** What another reader of the same form gives; undefined where it refuses. */
+function readByCborg(bytes: Uint8Array): unknown {
+  try {
+    return decode(bytes, {
+      strict: true,
+      allowIndefinite: false,
+      allowUndefined: false,
+      rejectDuplicateMapKeys: true,
+    })
+  } catch {
+    return undefined
+  }
+}
+
+/** Where cborg takes what we refuse: it repairs text that is no UTF-8, and counts no nesting. */
+function isOnlyOurs(value: unknown, depth = 1): boolean {
+  if (typeof value === 'string') return value.includes('\ufffd')
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false
+  return (
+    depth > 8 ||
+    Object.entries(value)
+      .flat()
+      .some((part) => isOnlyOurs(part, depth + 1))
+  )
+}
+
 /** CBOR of a peer, in the first frames of a session and of each stream. */
 export const handshakes: readonly FuzzTarget[] = [
   mapTarget('hello', HELLO, decodeHello),
@@ -80,6 +107,22 @@ export const handshakes: readonly FuzzTarget[] = [
           undefined,
         )
       }
+    },
+  },
+  {
+    name: 'cbor-value',
+    inputs: withDamage(
+      fc
+        .dictionary(fc.oneof(fc.string({ maxLength: 30 }), fc.constant('__proto__')), trickyValue)
+        .map((map) => encode({ map, list: [map] })),
+    ),
+    check(bytes) {
+      // cborg drops a byte order mark.
+      if (Buffer.from(bytes).includes('\ufeff')) return
+      const theirs = readByCborg(bytes)
+      const ours = readOrRefused(['PROTOCOL'], () => decodeCbor(bytes))
+      if (ours === undefined) assert.ok(theirs === undefined || isOnlyOurs(theirs), 'refused')
+      else assert.deepEqual(ours, theirs)
     },
   },
 ]

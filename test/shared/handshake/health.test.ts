@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { encode } from 'cborg'
 import {
   decodeHealth,
   encodeConditions,
@@ -71,7 +72,7 @@ test('what is not right is refused whole', () => {
     { text: '\u202e' },
   ]
   for (const change of wrong) {
-    const notice = encodeMap({ health: [{ resource: 'db', state: 'ok', ageMs: 0, ...change }] })
+    const notice = encode({ health: [{ resource: 'db', state: 'ok', ageMs: 0, ...change }] })
     assert.throws(() => decodeHealth(notice), { code: 'PROTOCOL' }, JSON.stringify(change))
   }
   assert.throws(() => decodeHealth(encodeMap({ health: {} })), { code: 'PROTOCOL' })
