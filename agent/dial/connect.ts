@@ -34,66 +34,104 @@ export function connectFirst(
   port: number,
   options: ConnectOptions,
 ): Promise<Socket> {
-  const { signal, effects, limit } = options
-  let next = 0
-  const trying = new Set<Socket>()
-  const failures: TunnelError[] = []
-  let cancelStagger = () => {}
   return new Promise((resolve, reject) => {
-    const end = (act: () => void) => {
-      cancelStagger()
-      cancelTimer()
-      signal.removeEventListener('abort', onAbort)
-      for (const socket of trying) socket.destroy()
-      trying.clear()
-      act()
-    }
-    const onAbort = () => end(() => reject(signal.reason as Error))
-    const cancelTimer = effects.after(limit.ms, () => end(() => reject(limit.timeout())))
-    const tryNext = () => {
-      cancelStagger()
-      const address = addresses[next++]
-      if (address === undefined) {
-        end(() => reject(mostTelling(failures)))
-        return
-      }
-      let socket: Socket
-      try {
-        socket = open(address, port, options)
-      } catch (err) {
-        // The caller had no buffer to give: not a failure of this address.
-        end(() => reject(err as Error))
-        return
-      }
-      trying.add(socket)
-      if (next < addresses.length) cancelStagger = effects.after(STAGGER_MS, tryNext)
-      const onFailure = (failure: TunnelError) => {
-        if (!trying.delete(socket)) return
-        failures.push(failure)
-        if (next < addresses.length) tryNext()
-        else if (trying.size === 0) end(() => reject(mostTelling(failures)))
-      }
-      const onError = (err: Error) => onFailure(dialError(err, formatHostPort(address, port)))
-      socket.once('error', onError)
-      socket.once('connect', () => {
-        const fault = faultOf(socket, address, port)
-        if (fault !== undefined) {
-          socket.destroy()
-          onFailure(fault)
-          return
-        }
-        socket.off('error', onError)
-        trying.delete(socket)
-        end(() => resolve(socket))
-      })
-    }
-    if (signal.aborted) {
-      onAbort()
+    if (options.signal.aborted) reject(options.signal.reason as Error)
+    else new Race(addresses, port, options, { resolve, reject }).tryNext()
+  })
+}
+
+/** The addresses of one target, each tried where those before it failed or are silent. */
+class Race {
+  readonly #addresses: readonly string[]
+  readonly #port: number
+  readonly #options: ConnectOptions
+  readonly #outcome: Pick<PromiseWithResolvers<Socket>, 'resolve' | 'reject'>
+  #next = 0
+  #trying: Socket[] = []
+  readonly #failures: TunnelError[] = []
+  readonly #cancelLimit: () => void
+  #cancelStagger: (() => void) | undefined
+
+  constructor(
+    addresses: readonly string[],
+    port: number,
+    options: ConnectOptions,
+    outcome: Pick<PromiseWithResolvers<Socket>, 'resolve' | 'reject'>,
+  ) {
+    this.#addresses = addresses
+    this.#port = port
+    this.#options = options
+    this.#outcome = outcome
+    const { signal, effects, limit } = options
+    this.#cancelLimit = effects.after(limit.ms, () => this.#fail(limit.timeout()))
+    signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  readonly tryNext = (): void => {
+    this.#cancelStagger?.()
+    const address = this.#addresses[this.#next++]
+    if (address === undefined) {
+      this.#fail(mostTelling(this.#failures))
       return
     }
-    signal.addEventListener('abort', onAbort, { once: true })
-    tryNext()
-  })
+    let socket: Socket
+    try {
+      socket = open(address, this.#port, this.#options)
+    } catch (err) {
+      // The caller had no buffer to give: not a failure of this address.
+      this.#fail(err as Error)
+      return
+    }
+    this.#trying.push(socket)
+    if (this.#next < this.#addresses.length) {
+      this.#cancelStagger = this.#options.effects.after(STAGGER_MS, this.tryNext)
+    }
+    const onError = (err: Error) => this.#failed(socket, dialError(err, formatHostPort(address, this.#port)))
+    const onConnect = () => {
+      const fault = faultOf(socket, address, this.#port)
+      socket.off('connect', onConnect)
+      if (fault === undefined) {
+        socket.off('error', onError)
+        this.#won(socket)
+        return
+      }
+      socket.destroy()
+      this.#failed(socket, fault)
+    }
+    // One that has lost may still fail.
+    socket.on('error', onError)
+    socket.on('connect', onConnect)
+  }
+
+  #failed(socket: Socket, failure: TunnelError): void {
+    if (!this.#trying.includes(socket)) return
+    this.#trying = this.#trying.filter((other) => other !== socket)
+    this.#failures.push(failure)
+    if (this.#next < this.#addresses.length) this.tryNext()
+    else if (this.#trying.length === 0) this.#fail(mostTelling(this.#failures))
+  }
+
+  #won(socket: Socket): void {
+    this.#end(socket)
+    this.#outcome.resolve(socket)
+  }
+
+  #fail(error: Error): void {
+    this.#end(undefined)
+    this.#outcome.reject(error)
+  }
+
+  /** Nothing goes on behind the answer. */
+  #end(winner: Socket | undefined): void {
+    this.#cancelStagger?.()
+    this.#cancelLimit()
+    const { signal } = this.#options
+    signal.removeEventListener('abort', this.#onAbort)
+    for (const socket of this.#trying) if (socket !== winner) socket.destroy()
+    this.#trying = []
+  }
+
+  readonly #onAbort = (): void => this.#fail(this.#options.signal.reason as Error)
 }
 
 function open(address: string, port: number, options: ConnectOptions): Socket {
