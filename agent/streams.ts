@@ -34,6 +34,14 @@ interface Live {
   readonly rule: Rule
 }
 
+/** A target that is being dialled for a stream. */
+interface Dial {
+  readonly rule: Rule
+  readonly gone: AbortController
+  /** How long it took in ms; undefined until it was reached. */
+  ms: number | undefined
+}
+
 /**
  * What the relay opens, held against the site's own rules: nothing is dialled that they do not name, whatever the relay
  * says. The same rules are held against what runs when they change.
@@ -171,38 +179,45 @@ export class AgentStreams {
   #openTcp(frame: OpenFrame, session: Session, { rule, meta }: { rule: Rule; meta: OpenMeta }): void {
     if (this.#dials >= MAX_DIALS)
       throw new TunnelError('OVERLOADED', `${MAX_DIALS} targets are being dialled`)
-    const { effects } = this.#options
-    const gone = new AbortController()
-    let dialMs = -1
+    const dial: Dial = { rule, gone: new AbortController(), ms: undefined }
     const splice = new Splice({
       brokenCode: 'TARGET_RESET',
       onClosed: (error) => {
+        const isReached = dial.ms !== undefined
         // Once the target was reached there is nothing left to give up.
-        if (dialMs === -1) gone.abort(GIVEN_UP)
-        this.#ended(stream, meta, { error, isReached: dialMs !== -1 }, dialMs)
+        if (!isReached) dial.gone.abort(GIVEN_UP)
+        this.#ended(stream, meta, { error, isReached }, dial.ms ?? -1)
       },
     })
     const stream = session.admit(frame, splice)
     splice.stream = stream
     this.#kept.keep(stream, meta, rule.resume)
     this.#live.set(stream, { target: targetOf(rule), rule })
+    void this.#dial(stream, splice, dial)
+  }
+
+  /** Joins the stream and its target. Never rejects. */
+  async #dial(stream: Stream, splice: Splice, dial: Dial): Promise<void> {
+    const { effects } = this.#options
+    const { rule, gone } = dial
     const began = effects.now()
     this.#dials++
-    this.#dialler
-      .dial(rule, gone.signal, () => ({ onread: splice.reader.onread }))
-      .then((socket) => {
-        if (stream.isClosed) {
-          socket.destroy()
-          return
-        }
-        dialMs = Math.round(effects.now() - began)
-        const address = socket.remoteAddress
-        if (address !== undefined) this.#live.set(stream, { target: { ...targetOf(rule), address }, rule })
-        stream.accept(this.#answer(dialMs, rule), effects.now())
-        splice.attach(socket)
-      })
-      .catch((error: unknown) => this.#dialFailed(stream, rule, error))
-      .finally(() => this.#dials--)
+    try {
+      const socket = await this.#dialler.dial(rule, gone.signal, () => ({ onread: splice.reader.onread }))
+      if (stream.isClosed) {
+        socket.destroy()
+        return
+      }
+      dial.ms = Math.round(effects.now() - began)
+      const address = socket.remoteAddress
+      if (address !== undefined) this.#live.set(stream, { target: { ...targetOf(rule), address }, rule })
+      stream.accept(this.#answer(dial.ms, rule), effects.now())
+      splice.attach(socket)
+    } catch (error) {
+      this.#dialFailed(stream, rule, error)
+    } finally {
+      this.#dials--
+    }
   }
 
   #ended(stream: Stream, meta: OpenMeta, end: StreamEnd, dialMs?: number): void {
