@@ -69,8 +69,9 @@ function readByCborg(bytes: Uint8Array): unknown {
   }
 }
 
-/** Where cborg takes what we refuse: it repairs text that is no UTF-8, and counts no nesting. */
+/** Where cborg takes what we refuse: it repairs text that is no UTF-8, takes integers beyond 2^53-1, and counts no nesting. */
 function isOnlyOurs(value: unknown, depth = 1): boolean {
+  if (typeof value === 'bigint') return true
   if (typeof value === 'string') return value.includes('\ufffd')
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false
   return (
