@@ -6,7 +6,6 @@ import type { Session } from '../mux/session.ts'
 import { CLOSE, OPCODE, type Opcode, WebSocketReader } from '../wire/websocket.ts'
 import { FrameWriter, type FrameWriterOptions } from './frame-writer.ts'
 import { readInto } from './read-into.ts'
-import { atTurnEnd } from './turn-end.ts'
 
 /** Bytes given to the socket beyond what it has accepted; more would only build a queue that nothing can overtake. */
 const MAX_OUTSTANDING_BYTES = 65_536
@@ -109,7 +108,7 @@ export class SessionSocket {
   wake(): void {
     if (this.#isScheduled || this.#isOver) return
     this.#isScheduled = true
-    atTurnEnd(this.#flush)
+    setImmediate(this.#flush)
   }
 
   /** Ends the session with `error`: streams are lost, the peer gets the control frames that wait and a WebSocket CLOSE. */
@@ -123,7 +122,7 @@ export class SessionSocket {
   readonly #flush = (): void => {
     if (!this.#hasWaited && this.#session.link.mayWait) {
       this.#hasWaited = true
-      atTurnEnd(this.#flush)
+      setImmediate(this.#flush)
       return
     }
     this.#hasWaited = false

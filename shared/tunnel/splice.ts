@@ -3,7 +3,6 @@ import type { ErrorCode, TunnelError } from '../errors.ts'
 import type { Stream } from '../mux/stream.ts'
 import type { StreamHandler } from '../mux/stream-handler.ts'
 import { BlockReader } from './blocks.ts'
-import { atTurnEnd } from './turn-end.ts'
 import { WriteBatch } from './write-batch.ts'
 
 export interface SpliceOptions {
@@ -86,7 +85,7 @@ export class Splice implements StreamHandler {
     this.#batch.append(bytes)
     if (this.#isFlushDue) return
     this.#isFlushDue = true
-    atTurnEnd(this.#flush)
+    setImmediate(this.#flush)
   }
 
   ended(): void {
