@@ -61,8 +61,8 @@ resume = false
     host: { kind: 'ip', text: 'fd00::5' },
     port: 80,
     cidrs: [
-      { family: 6, bits: 0xfd00n << 112n, prefix: 8 },
-      { family: 4, bits: 10n << 24n, prefix: 8 },
+      { family: 6, bits: 0xfd00n << 112n, prefix: 8, last: (0xfe00n << 112n) - 1n },
+      { family: 4, bits: 10n << 24n, prefix: 8, last: (11n << 24n) - 1n },
     ],
     expect: 'private',
     allowLoopback: true,
